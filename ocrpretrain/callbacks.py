@@ -1,0 +1,92 @@
+"""Lightning callbacks: the run record inside checkpoints and on disk, and pictures of samples."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+from lightning.pytorch.loggers import WandbLogger
+
+from ocrpretrain.drawing import draw_words, save_picture, tile
+from ocrpretrain.environment import git_state, machine, versions
+
+
+class RunRecord(L.Callback):
+    """Puts config, data, git state and metrics into checkpoints, and `run.json` beside them.
+
+    Args:
+        cfg: the resolved config, plain dicts.
+        data: one line that names the training data.
+        folder: the run's folder.
+    """
+
+    def __init__(self, cfg: Mapping[str, Any], data: str, folder: Path) -> None:
+        self.cfg, self.data, self.folder = dict(cfg), data, folder
+        self.git = git_state()
+        self.seconds = 0.0
+        self._start = time.monotonic()
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"seconds": self._elapsed()}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.seconds = state_dict["seconds"]
+
+    def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._start = time.monotonic()
+
+    def on_save_checkpoint(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        checkpoint["ocrpretrain"] = self._record(trainer, pl_module)
+
+    def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if not trainer.is_global_zero or trainer.interrupted:
+            return
+        record = self._record(trainer, pl_module)
+        record |= {"seconds": self._elapsed(), "environment": versions(), "machine": machine()}
+        text = json.dumps(record, indent=1, default=list)
+        (self.folder / "run.json").write_text(text + "\n", "utf-8")
+
+    def _elapsed(self) -> float:
+        return self.seconds + time.monotonic() - self._start
+
+    def _record(self, trainer: L.Trainer, pl_module: L.LightningModule) -> dict[str, Any]:
+        metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        return {
+            "config": self.cfg,
+            "data": self.data,
+            "git": self.git,
+            "images_seen": int(pl_module.images_seen),  # pyright: ignore[reportArgumentType]
+            "steps": trainer.global_step,
+            "metrics": metrics,
+        }
+
+
+class SamplePicture(L.Callback):
+    """Draws training samples as the head sees them, with words and polygons, before step 0.
+
+    Args:
+        count: number of samples.
+        columns: samples per row.
+    """
+
+    def __init__(self, count: int = 16, columns: int = 4) -> None:
+        self.count, self.columns = count, columns
+
+    def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        loader = trainer.datamodule.train_dataloader()  # pyright: ignore
+        dataset, folder = loader.dataset, Path(trainer.default_root_dir)
+        if not trainer.is_global_zero:
+            return
+        samples = [dataset[index] for index in range(min(self.count, len(dataset)))]
+        drawn = [draw_words(s.image, s.text, s.polygons) for s in samples]
+        picture = tile(drawn, self.columns)
+        save_picture(picture, folder / "samples.png")
+        for logger in trainer.loggers:
+            if isinstance(logger, WandbLogger):
+                logger.log_image("samples", [picture])

@@ -1,0 +1,33 @@
+"""Checks a config file of either stage; MMOCR is only imported for a finetuning config."""
+
+from __future__ import annotations
+
+import os
+
+from ocrpretrain.config import load, read
+from ocrpretrain.errors import ConfigError
+
+
+def check_file(path: str | os.PathLike[str]) -> None:
+    """Check one file; a config with a `model` is MMOCR's, any other one is ours.
+
+    Raises:
+        ConfigError: all mistakes of the file, or MMOCR is needed and not installed.
+    """
+    if _is_finetune(path):
+        try:
+            from ocrpretrain.transfer.mmocr import load as load_finetune
+        except ModuleNotFoundError as error:
+            raise ConfigError(
+                f"{path}: needs the transfer extra: pip install 'ocrpretrain[transfer]' ({error})"
+            ) from None
+        load_finetune(path)
+    else:
+        load(path)
+
+
+def _is_finetune(path: str | os.PathLike[str]) -> bool:
+    from ocrpretrain.transfer import compat
+
+    compat.install()  # `mmocr::` bases are found through pkg_resources
+    return "model" in read(path)

@@ -1,0 +1,146 @@
+"""The Lightning data module: sources -> views -> batches, the same for any number of workers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import cv2
+import lightning as L
+import numpy as np
+import torch
+import torch.distributed as dist
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from ocrpretrain.data.sources.base import Source
+from ocrpretrain.data.views import VIEWS, Sample
+from ocrpretrain.errors import ConfigError, DataError
+
+VALIDATION_EPOCH = 2**31  # seeds of the validation view never meet those of a training epoch
+
+
+def sample_seed(seed: int, epoch: int, index: int) -> int:
+    """One number per (run, epoch, sample): independent of worker, rank and batch."""
+    return int(np.random.SeedSequence([seed, epoch, index]).generate_state(1)[0])
+
+
+class ViewDataset(Dataset[Sample]):
+    """Views of a source; an item is addressed by `epoch * len(source) + index`."""
+
+    def __init__(self, source: Source, view: Any, seed: int, fixed: bool = False) -> None:
+        self.source, self.view, self.seed, self.fixed = source, view, seed, fixed
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def __getitem__(self, position: int) -> Sample:
+        epoch, index = divmod(position, len(self.source))
+        # A generator draws new images every epoch; files are the same images again.
+        fresh = getattr(self.source, "fresh", False)
+        item = self.source[position if fresh else index]
+        epoch = VALIDATION_EPOCH if self.fixed else epoch
+        return self.view(item, sample_seed(self.seed, epoch, index))
+
+
+class EpochSampler(Sampler[int]):
+    """A seeded shuffle per epoch; each rank takes every n-th position, none is repeated.
+
+    Lightning calls `set_epoch`; the positions carry the epoch to the dataset in the workers.
+    """
+
+    def __init__(self, length: int, seed: int, batch_size: int) -> None:
+        self.length, self.seed, self.epoch = length, seed, 0
+        in_group = dist.is_available() and dist.is_initialized()
+        self.rank = dist.get_rank() if in_group else 0
+        self.world = dist.get_world_size() if in_group else 1
+        self.per_rank = length // (self.world * batch_size) * batch_size
+
+    def set_epoch(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return self.per_rank
+
+    def __iter__(self) -> Iterator[int]:
+        order = np.random.default_rng([self.seed, self.epoch]).permutation(self.length)
+        mine = order[self.rank :: self.world][: self.per_rank]
+        return iter((mine + self.epoch * self.length).tolist())
+
+
+class OCRDataModule(L.LightningDataModule):
+    """Training and validation batches for one head.
+
+    Args:
+        train: source of the training images.
+        val: source of the validation images, disjoint from `train`.
+        view: arguments of the head's view (`size`, `resize`, ...).
+        batch_size: images per step and process.
+        val_batch_size: images per validation batch; `batch_size` if not given.
+        num_workers: loader processes.
+        seed: given by the engine.
+        view_name: given by the engine, from the head.
+        collator: given by the engine, from the head.
+        size_divisor: given by the engine, from the backbone.
+
+    Raises:
+        ConfigError: a view size that the backbone does not divide.
+        DataError: fewer training images than one batch.
+    """
+
+    def __init__(
+        self,
+        train: Source,
+        val: Source,
+        view: Mapping[str, Any],
+        batch_size: int,
+        val_batch_size: int | None = None,
+        num_workers: int = 0,
+        *,
+        seed: int = 0,
+        view_name: str = "scene",
+        collator: Callable[[list[Sample]], Any] | None = None,
+        size_divisor: int = 1,
+    ) -> None:
+        super().__init__()
+        if view_name not in VIEWS:
+            raise ConfigError(f"view {view_name!r} is not available; there is {sorted(VIEWS)}")
+        self.train_view = VIEWS[view_name](**view)
+        self.val_view = VIEWS[view_name](**{**view, "train": False})
+        if any(side % size_divisor for side in self.train_view.size):
+            raise ConfigError(
+                f"data.view.size: {self.train_view.size} is not a multiple of the backbone's "
+                f"size_divisor {size_divisor}"
+            )
+        if len(train) < batch_size:
+            raise DataError(f"data.train: {len(train)} images are less than one batch")
+        self.train, self.val = train, val
+        self.batch_size, self.val_batch_size = batch_size, val_batch_size or batch_size
+        self.num_workers, self.seed, self.collator = num_workers, seed, collator
+
+    def train_dataloader(self) -> DataLoader[Sample]:
+        dataset = ViewDataset(self.train, self.train_view, self.seed)
+        sampler = EpochSampler(len(dataset), self.seed, self.batch_size)
+        return self._loader(dataset, self.batch_size, sampler)
+
+    def val_dataloader(self) -> DataLoader[Sample]:
+        dataset = ViewDataset(self.val, self.val_view, self.seed, fixed=True)
+        return self._loader(dataset, self.val_batch_size, None)
+
+    def _loader(
+        self, dataset: ViewDataset, batch_size: int, sampler: EpochSampler | None
+    ) -> DataLoader[Sample]:
+        return DataLoader(
+            dataset,
+            batch_size,
+            sampler=sampler,
+            num_workers=self.num_workers,
+            collate_fn=self.collator,
+            persistent_workers=self.num_workers > 0,
+            worker_init_fn=_one_thread,
+            pin_memory=torch.cuda.is_available(),
+        )
+
+
+def _one_thread(worker: int) -> None:
+    # Workers are the parallelism; OpenCV's own threads would only compete with them.
+    cv2.setNumThreads(0)

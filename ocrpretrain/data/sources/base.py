@@ -1,0 +1,67 @@
+"""What every source of annotated images returns, whatever format it was read from."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ocrpretrain.errors import DataError
+
+
+@dataclass(slots=True)
+class Word:
+    """One text instance; no polygon makes it a weak label (the text is somewhere in the image)."""
+
+    text: str
+    polygon: np.ndarray | None = None  # (N, 2) float32, pixels, x then y
+    ignore: bool = False  # illegible or a don't-care region: neither trained on nor scored
+
+
+@dataclass(slots=True)
+class AnnotatedImage:
+    """An image and its words, in pixels of the stored image."""
+
+    image: np.ndarray  # (H, W, 3) uint8, RGB
+    words: list[Word] = field(default_factory=list)
+    id: str = ""
+
+
+class Source(ABC):
+    """A sequence of annotated images that can be read in any order by any number of workers."""
+
+    @abstractmethod
+    def __len__(self) -> int: ...
+
+    @abstractmethod
+    def __getitem__(self, index: int) -> AnnotatedImage: ...
+
+    def describe(self) -> str:
+        """One line that names the data in records and model metadata."""
+        return f"{type(self).__name__}({len(self)} images)"
+
+
+def make_word(text: object, polygon: object, ignore: bool, where: str) -> Word:
+    """Check one label and build its word.
+
+    Args:
+        text: the transcription.
+        polygon: flat list of x, y pairs in pixels, or None for a weak label.
+        ignore: whether the region is left out of training and scoring.
+        where: file and line, for the error message.
+
+    Raises:
+        DataError: text that is not a string, or a polygon that is not at least three points.
+    """
+    if not isinstance(text, str):
+        raise DataError(f"{where}: text must be a string, found {text!r}")
+    if polygon is None:
+        return Word(text, None, ignore)
+    try:
+        points = np.asarray(polygon, dtype=np.float32)
+    except (TypeError, ValueError):
+        raise DataError(f"{where}: polygon must hold numbers, found {polygon!r}") from None
+    if points.ndim != 1 or points.size < 6 or points.size % 2 or not np.isfinite(points).all():
+        raise DataError(f"{where}: polygon must be a flat list of at least 3 x, y pairs")
+    return Word(text, points.reshape(-1, 2), ignore)

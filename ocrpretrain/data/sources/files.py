@@ -1,0 +1,67 @@
+"""Reading the files of a data set from a folder or from a zip archive, without unpacking it."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from pathlib import Path, PurePosixPath
+
+import cv2
+import numpy as np
+
+from ocrpretrain.errors import DataError
+
+
+class FileStore:
+    """Files under one folder or zip archive, addressed by relative names with forward slashes."""
+
+    def __init__(self, root: str | os.PathLike[str]) -> None:
+        self.root = Path(root)
+        if not self.root.exists():
+            raise DataError(f"{self.root}: no such folder or zip archive")
+        self.is_zip = self.root.is_file()
+        if self.is_zip and not zipfile.is_zipfile(self.root):
+            raise DataError(f"{self.root}: neither a folder nor a zip archive")
+        self._archive: tuple[int, zipfile.ZipFile] | None = None
+
+    def __getstate__(self) -> dict[str, object]:
+        return {**self.__dict__, "_archive": None}  # file handles do not travel to workers
+
+    def _zip(self) -> zipfile.ZipFile:
+        # A handle shared across a fork shares its file position: each process opens its own.
+        if self._archive is None or self._archive[0] != os.getpid():
+            self._archive = (os.getpid(), zipfile.ZipFile(self.root))
+        return self._archive[1]
+
+    def names(self) -> list[str]:
+        """All files, sorted."""
+        if self.is_zip:
+            return sorted(name for name in self._zip().namelist() if not name.endswith("/"))
+        files = (path for path in self.root.rglob("*") if path.is_file())
+        return sorted(path.relative_to(self.root).as_posix() for path in files)
+
+    def read(self, name: str) -> bytes:
+        """The bytes of one file.
+
+        Raises:
+            DataError: a name that leaves the root, or a file that is not there.
+        """
+        if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
+            raise DataError(f"{self.root}: {name!r} points outside the data set")
+        try:
+            return self._zip().read(name) if self.is_zip else (self.root / name).read_bytes()
+        except (KeyError, FileNotFoundError):
+            raise DataError(f"{self.root}: has no file {name!r}") from None
+
+    def read_image(self, name: str) -> np.ndarray:
+        """Decode one image to (H, W, 3) uint8 RGB, as stored (no EXIF rotation).
+
+        Raises:
+            DataError: bytes that are not a readable image.
+        """
+        data = np.frombuffer(self.read(name), np.uint8)
+        flags = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
+        image = cv2.imdecode(data, flags) if data.size else None
+        if image is None:
+            raise DataError(f"{self.root}: {name!r} is not a readable image")
+        return image

@@ -1,0 +1,83 @@
+"""A folder or zip with `labels.jsonl`: one image per line.
+
+`{"file": "images/1.jpg", "words": [{"polygon": [x1, y1, ...], "text": "EXIT", "ignore": false}]}`.
+A word without `polygon` is a weak label.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+
+from ocrpretrain.data.sources.base import AnnotatedImage, Source, Word, make_word
+from ocrpretrain.data.sources.files import FileStore
+from ocrpretrain.errors import DataError
+
+MAX_SHOWN = 20
+
+
+class LabelsFolder(Source):
+    """Images and words listed in `labels.jsonl`, read unpacked or as zip.
+
+    Args:
+        path: the folder or the zip archive.
+
+    Raises:
+        DataError: every unusable line (up to 20 are shown), with its number and what is wrong.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.store = FileStore(path)
+        present = set(self.store.names())
+        self.items: list[tuple[str, list[Word]]] = []
+        errors: list[str] = []
+        seen: set[str] = set()
+        text = self.store.read("labels.jsonl").decode("utf-8-sig")
+        for number, line in enumerate(text.splitlines(), 1):
+            if not line.strip():
+                continue
+            try:
+                name, words = _parse(line, f"labels.jsonl:{number}")
+                if name not in present:
+                    raise DataError(f"labels.jsonl:{number}: no such file {name!r}")
+                if name in seen:
+                    raise DataError(f"labels.jsonl:{number}: {name!r} is listed twice")
+            except DataError as error:
+                errors.append(str(error))
+                continue
+            seen.add(name)
+            self.items.append((name, words))
+        if errors:
+            more = f"\n... and {len(errors) - MAX_SHOWN} more" if len(errors) > MAX_SHOWN else ""
+            raise DataError(f"{path}:\n" + "\n".join(errors[:MAX_SHOWN]) + more)
+        if not self.items:
+            raise DataError(f"{path}: labels.jsonl lists no image")
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __getitem__(self, index: int) -> AnnotatedImage:
+        name, words = self.items[index]
+        return AnnotatedImage(self.store.read_image(name), words, name)
+
+    def describe(self) -> str:
+        return f"{self.store.root.name} ({len(self)} images)"
+
+
+def _parse(line: str, where: str) -> tuple[str, list[Word]]:
+    try:
+        row = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise DataError(f"{where}: not JSON ({error.msg})") from None
+    if not isinstance(row, dict) or not isinstance(row.get("file"), str):
+        raise DataError(f"{where}: needs an object with a string 'file'")
+    if not isinstance(row.get("words"), list):
+        raise DataError(f"{where}: needs a list 'words' (it may be empty)")
+    words = []
+    for word in row["words"]:
+        if not isinstance(word, dict):
+            raise DataError(f"{where}: each word must be an object, found {word!r}")
+        words.append(
+            make_word(word.get("text"), word.get("polygon"), bool(word.get("ignore")), where)
+        )
+    return row["file"], words

@@ -1,0 +1,48 @@
+"""Geometry of images and polygons: crop, resize, pad. Polygons are (N, 2) float32, x then y."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import shapely
+
+
+def resize(image: np.ndarray, height: int, width: int) -> np.ndarray:
+    """(H, W, 3) uint8 -> (height, width, 3); area averaging when shrinking, else bilinear."""
+    shrinks = height < image.shape[0] or width < image.shape[1]
+    method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    return cv2.resize(image, (width, height), interpolation=method)
+
+
+def letterbox_size(shape: tuple[int, int], size: tuple[int, int]) -> tuple[int, int]:
+    """The largest (height, width) of the same aspect as `shape` that fits into `size`."""
+    scale = min(size[0] / shape[0], size[1] / shape[1])
+    return max(1, round(shape[0] * scale)), max(1, round(shape[1] * scale))
+
+
+def random_crop(
+    shape: tuple[int, int], scale: tuple[float, float], rng: np.random.Generator
+) -> tuple[int, int, int, int]:
+    """A random window of the image's own aspect.
+
+    Args:
+        shape: height and width of the image.
+        scale: lower and upper share of the area to keep.
+        rng: source of randomness.
+
+    Returns:
+        y, x, height, width in whole pixels.
+    """
+    side = np.sqrt(rng.uniform(*scale))
+    height, width = max(1, round(shape[0] * side)), max(1, round(shape[1] * side))
+    y = int(rng.integers(shape[0] - height + 1))
+    x = int(rng.integers(shape[1] - width + 1))
+    return y, x, height, width
+
+
+def visible_share(polygon: np.ndarray, y: int, x: int, height: int, width: int) -> float:
+    """Share of a polygon's area that lies inside a window; 0 for a polygon without area."""
+    shape = shapely.make_valid(shapely.Polygon(polygon))
+    if shape.area == 0:
+        return 0.0
+    return shape.intersection(shapely.box(x, y, x + width, y + height)).area / shape.area

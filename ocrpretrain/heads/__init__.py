@@ -1,0 +1,6 @@
+"""Heads: the pretraining methods. Each is one file."""
+
+from ocrpretrain.heads.base import Batch, Head, HeadOutput
+from ocrpretrain.heads.oclip import OCLIPHead
+
+__all__ = ["Batch", "Head", "HeadOutput", "OCLIPHead"]

@@ -1,0 +1,106 @@
+"""The contract of a head: the pretext task that trains a backbone. A new method is one file."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Required, TypedDict
+
+from torch import Tensor, nn
+
+from ocrpretrain.backbones.base import Backbone, Features
+from ocrpretrain.errors import ConfigError
+
+if TYPE_CHECKING:
+    from ocrpretrain.data.views import Sample
+
+
+class Batch(TypedDict, total=False):
+    """What a collator returns; each head's collator adds its own keys (tokens, targets).
+
+    Attributes:
+        image: (B, 3, H, W) uint8.
+        mask: (B, H, W) bool, True = padding, or None where nothing is padded.
+        text: the raw words or the page's text, so that metrics and pictures never re-decode.
+        id: names of the images.
+    """
+
+    image: Required[Tensor]
+    mask: Tensor | None
+    text: Required[list[list[str]]]
+    id: list[str]
+
+
+class HeadOutput(NamedTuple):
+    """What a head's forward returns.
+
+    Attributes:
+        losses: scalars; each is weighted by `head.loss_weights` and summed.
+        metrics: scalars that are only logged.
+    """
+
+    losses: dict[str, Tensor]
+    metrics: dict[str, Tensor]
+
+
+Collator = Callable[[list["Sample"]], Any]
+
+
+class Head(nn.Module, ABC):
+    """A pretext task on the features of any backbone.
+
+    Subclasses set `view` (which samples they want), `default_loss_weights` (one entry per loss)
+    and `monitor` (the logged metric by which the best checkpoint is chosen, higher is better).
+
+    Args:
+        in_channels: channels of each map; given by the engine.
+        strides: stride of each map; given by the engine.
+        loss_weights: overrides entries of `default_loss_weights`.
+
+    Raises:
+        ConfigError: a weight for a loss that the head does not have.
+    """
+
+    view: ClassVar[Literal["scene", "word", "page"]]
+    monitor: ClassVar[str]
+    default_loss_weights: ClassVar[Mapping[str, float]]
+
+    def __init__(
+        self,
+        in_channels: Sequence[int],
+        strides: Sequence[int],
+        loss_weights: Mapping[str, float] | None = None,
+    ) -> None:
+        super().__init__()
+        self.in_channels, self.strides = tuple(in_channels), tuple(strides)
+        unknown = set(loss_weights or {}) - set(self.default_loss_weights)
+        if unknown:
+            raise ConfigError(
+                f"loss_weights: {type(self).__name__} has no loss {sorted(unknown)}; "
+                f"it has {sorted(self.default_loss_weights)}"
+            )
+        self.loss_weights = {**self.default_loss_weights, **(loss_weights or {})}
+
+    @abstractmethod
+    def collator(self) -> Collator:
+        """A small picklable callable: list of samples -> batch. It tokenizes in the worker."""
+
+    def encode(self, backbone: Backbone, batch: Batch) -> Features:
+        """Features of the batch; overridden only where an image is not one forward pass."""
+        return backbone(backbone.normalize(batch["image"]), batch.get("mask"))
+
+    @abstractmethod
+    def forward(self, features: Features, batch: Batch) -> HeadOutput:
+        """The losses of one batch."""
+
+    @abstractmethod
+    def validate(self, features: Features, batch: Batch) -> dict[str, Tensor]:
+        """Per-sample tensors of one validation batch; they are concatenated over the split."""
+
+    @abstractmethod
+    def summarize(self, collected: dict[str, Tensor]) -> dict[str, float]:
+        """Metrics from the concatenated tensors, each beside its blind twin (images shuffled)."""
+
+    def attention(self, features: Features, batch: Batch) -> Tensor:
+        """(B, queries, H, W) attention over the image, for pictures."""
+        raise TypeError(f"{type(self).__name__} draws no attention")

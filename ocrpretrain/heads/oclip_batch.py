@@ -1,0 +1,98 @@
+"""Words of a batch as oCLIP's packed ids, one character of each masked; runs in the workers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Required
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ocrpretrain.data.charset import Charset
+from ocrpretrain.data.views import Sample, stack_images
+from ocrpretrain.heads.base import Batch
+from ocrpretrain.layers.packing import Packed
+
+
+class OCLIPBatch(Batch, total=False):
+    """A batch for `OCLIPHead`.
+
+    Attributes:
+        tokens: (N, L) ids of the real words, EOS at the end, 0 behind it; L is the longest word's.
+        masked: the same with one character per word replaced by MASK.
+        target: (N,) id of the masked character.
+        packed: image and slot of each word.
+        dropped: words left out because no character is in the charset.
+    """
+
+    tokens: Required[Tensor]
+    masked: Required[Tensor]
+    target: Required[Tensor]
+    packed: Required[Packed]
+    dropped: int
+
+
+@dataclass(frozen=True)
+class OCLIPCollator:
+    """List of samples -> `OCLIPBatch`.
+
+    Labels are split at blanks; characters outside the charset are left out of a word, and a word
+    without any character left is dropped and counted. The choice of the masked character, and of
+    the words where there are more than `max_words`, follows the sample's own seed.
+    """
+
+    charset: Charset
+    max_label_length: int
+    max_words: int
+    mask_eos: bool = False
+
+    def __call__(self, samples: list[Sample]) -> OCLIPBatch:
+        words: list[list[str]] = []
+        rows: list[tuple[int, int, list[int], int]] = []  # image, slot, ids, masked position
+        dropped = 0
+        for index, sample in enumerate(samples):
+            rng = np.random.default_rng(sample.seed)
+            parts = [self.charset.filter(part) for text in sample.text for part in text.split()]
+            kept = [part for part in parts if part]
+            dropped += len(parts) - len(kept)
+            if len(kept) > self.max_words:
+                chosen = np.sort(rng.choice(len(kept), self.max_words, replace=False))
+                kept = [kept[i] for i in chosen]
+            words.append(kept)
+            for slot, word in enumerate(kept):
+                ids = self.encode(word)
+                # Official code draws among the EOS position too where a word fills all positions.
+                choices = len(ids) - 1
+                if self.mask_eos and len(word) >= self.max_label_length:
+                    choices = len(ids)
+                rows.append((index, slot, ids, int(rng.integers(choices))))
+        batch = self.pack(rows, len(samples))
+        image, mask = stack_images(samples)
+        batch |= {"image": image, "mask": mask, "text": words, "dropped": dropped}
+        batch["id"] = [sample.id for sample in samples]
+        return batch
+
+    def encode(self, word: str) -> list[int]:
+        """Ids of one word, cut to leave room for EOS."""
+        return [*self.charset.encode(word[: self.max_label_length - 1]), self.charset.eos_id]
+
+    def pack(self, rows: list[tuple[int, int, list[int], int]], images: int) -> OCLIPBatch:
+        """Rows of (image, slot, ids, masked position) -> the tensors of the batch."""
+        length = max((len(ids) for _, _, ids, _ in rows), default=1)
+        tokens = torch.zeros(len(rows), length, dtype=torch.long)
+        for row, (_, _, ids, _) in enumerate(rows):
+            tokens[row, : len(ids)] = torch.tensor(ids)
+        position = torch.tensor([row[3] for row in rows], dtype=torch.long)[:, None]
+        packed = Packed(
+            image=torch.tensor([row[0] for row in rows], dtype=torch.long),
+            slot=torch.tensor([row[1] for row in rows], dtype=torch.long),
+            images=images,
+            slots=max((row[1] + 1 for row in rows), default=1),
+        )
+        return OCLIPBatch(  # pyright: ignore[reportCallIssue] - the caller adds image and text
+            tokens=tokens,
+            masked=tokens.scatter(1, position, self.charset.mask_id),
+            target=tokens.gather(1, position)[:, 0],
+            packed=packed,
+        )

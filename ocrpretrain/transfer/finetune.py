@@ -1,0 +1,219 @@
+"""Finetune an MMOCR detector on our backbone with MMEngine's Runner."""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from mmengine.runner import Runner
+
+from ocrpretrain.config import digest, dump
+from ocrpretrain.environment import file_sha256, git_state, machine, share_cores, versions
+from ocrpretrain.errors import ConfigError
+from ocrpretrain.transfer.adapter import plain
+from ocrpretrain.transfer.hooks import RunLog, VerifyBackbone
+from ocrpretrain.transfer.mmocr import backbone_info, insert_backbone, load, register
+from ocrpretrain.weights.format import WeightsInfo
+
+PathLike = str | os.PathLike[str]
+# Shares of the images: training, held out to choose the score threshold, and test images where
+# one folder serves for all.
+WITH_TEST = {"train": (0.0, 0.9), "val": (0.9, 1.0)}
+WITHOUT_TEST = {"train": (0.0, 0.7), "val": (0.7, 0.8), "test": (0.8, 1.0)}
+
+
+def finetune(
+    config: PathLike,
+    weights: PathLike | None,
+    like: PathLike | None = None,
+    train: PathLike | None = None,
+    test: PathLike | None = None,
+    overrides: Mapping[str, Any] | None = None,
+    work_dir: PathLike | None = None,
+    seed: int = 0,
+    overwrite: bool = False,
+    wandb_mode: str = "offline",
+) -> Path:
+    """Train one detector.
+
+    Args:
+        config: an MMOCR text detection config.
+        weights: a weights file, or None for random initialisation.
+        like: where `weights` is None, the file whose architecture is initialised at random.
+        train: folder or zip of training images, in place of the config's; a seeded tenth is held
+            out of training, and a fifth is the test set where `test` is None.
+        test: folder or zip of test images, in place of the config's.
+        overrides: dotted path -> value, as `--cfg-options`.
+        work_dir: where to write; `work_dirs/<config>_<weights>_seed<N>` by default.
+        seed: of the run.
+        overwrite: train again where a finished run lies.
+        wandb_mode: 'offline', 'online' or 'disabled'.
+
+    Returns:
+        The run's folder: `config.py`, `detector.pth`, `losses.csv`, `run.json`.
+
+    Raises:
+        ConfigError: mistakes in the config, or a folder that holds a finished run.
+        CheckpointMismatchError: weights that do not fit.
+    """
+    start = time.monotonic()
+    info = backbone_info(weights, like)
+    cfg = insert_backbone(load(config, overrides), info, weights)
+    cfg = use_sources(cfg, train, test)
+    name = f"{Path(config).stem}_{Path(weights).stem if weights else 'random'}_seed{seed}"
+    folder = Path(work_dir or Path("work_dirs") / name)
+    if (folder / "run.json").exists() and not overwrite:
+        raise ConfigError(f"{folder}: holds a finished run; use another --work-dir, or --overwrite")
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "run.json").unlink(missing_ok=True)
+    cfg |= {"work_dir": str(folder), "randomness": {"seed": seed}, "experiment_name": folder.name}
+    cfg.setdefault("log_level", "WARNING")
+    dump(plain(cfg), folder / "config.py")
+
+    run = _wandb_run(wandb_mode, folder, cfg)
+    register()
+    share_cores(cfg["train_dataloader"].get("num_workers", 0))
+    # Nothing is chosen while training: the last weights count, and MMOCR's configs would validate
+    # on the test images. The held-out images choose the threshold later, in `evaluate`.
+    kinds = ("dataloader", "cfg", "evaluator")
+    unused = {f"{split}_{kind}": None for split in ("val", "test") for kind in kinds}
+    runner = Runner.from_cfg(Config(copy.deepcopy({**cfg, **unused})))
+    runner.model.to(memory_format=torch.channels_last)
+    runner.register_hook(VerifyBackbone())
+    runner.register_hook(RunLog(folder, wandb_run=run))
+    runner.train()
+    state = {name: tensor.cpu() for name, tensor in runner.model.state_dict().items()}
+    torch.save({"state_dict": state, "meta": {}}, folder / "detector.pth")
+    record = run_record(cfg, info, weights, seed, time.monotonic() - start)
+    record |= {"config_name": Path(config).stem, "iterations": runner.iter}
+    (folder / "run.json").write_text(json.dumps(record, indent=1) + "\n", "utf-8")
+    if run is not None:
+        run.finish()
+    return folder
+
+
+def use_sources(
+    cfg: Mapping[str, Any], train: PathLike | None, test: PathLike | None
+) -> dict[str, Any]:
+    """The config with its images replaced by folders or zips."""
+    cfg = copy.deepcopy(dict(cfg))
+    if train is not None:
+        for split, (low, high) in (WITHOUT_TEST if test is None else WITH_TEST).items():
+            cfg[f"{split}_dataloader"]["dataset"] = _source_dataset(
+                cfg[f"{split}_dataloader"], train, low, high
+            )
+    if test is not None:
+        loader = cfg["test_dataloader"]
+        loader["dataset"] = _source_dataset(loader, test, 0.0, 1.0)
+    return cfg
+
+
+def _source_dataset(
+    loader: Mapping[str, Any], path: PathLike, start: float, stop: float
+) -> dict[str, Any]:
+    old = loader["dataset"]
+    source = {
+        "type": "ocrpretrain.data.Folder",
+        "path": str(Path(path).resolve()),
+        "start": start,
+        "stop": stop,
+    }
+    return {
+        "type": "ocrpretrain.transfer.dataset.SourceDataset",
+        "source": source,
+        "pipeline": old["pipeline"],
+        "test_mode": old.get("test_mode", False),
+    }
+
+
+def run_record(
+    cfg: Mapping[str, Any],
+    info: WeightsInfo,
+    weights: PathLike | None,
+    seed: int,
+    seconds: float,
+) -> dict[str, Any]:
+    """What a leaderboard needs to know about a finetuning."""
+    loader = cfg["train_dataloader"]
+    pretrained = weights is not None
+    return {
+        "detector": cfg["model"]["type"],
+        "backbone": plain(info.backbone),
+        "head": info.head["type"].rpartition(".")[2] if pretrained and info.head else "none",
+        "pretraining": {
+            "data": info.data if pretrained else "none (random initialisation)",
+            "images_seen": info.images_seen if pretrained else 0,
+            "config_hash": info.config_hash if pretrained else None,
+            "seed": info.seed if pretrained else None,
+            "git": info.git if pretrained else None,
+            "sha256": file_sha256(weights) if weights is not None else None,
+        },
+        "batch_size": loader["batch_size"],
+        "epochs": cfg["train_cfg"].get("max_epochs"),
+        "seed": seed,
+        "config_hash": digest(comparable(cfg)),
+        "git": git_state(),
+        "environment": versions(),
+        "machine": machine(),
+        "seconds": round(seconds, 1),
+    }
+
+
+def comparable(cfg: Mapping[str, Any]) -> dict[str, Any]:
+    """The config without what may differ inside one comparison: weights, seed and names."""
+    left_out = {"randomness", "experiment_name", "work_dir"}
+    rest: dict[str, Any] = plain({k: v for k, v in cfg.items() if k not in left_out})
+    rest["model"]["backbone"].pop("weights", None)
+    return rest
+
+
+def build_detector(folder: PathLike, cfg: Mapping[str, Any]) -> torch.nn.Module:
+    """The finetuned detector of a run, in eval mode, from its own checkpoint only.
+
+    Raises:
+        ConfigError: a folder without a finished run.
+        CheckpointMismatchError: a checkpoint that does not fit the run's config.
+    """
+    from mmocr.registry import MODELS
+
+    from ocrpretrain.weights.format import load_strict
+
+    file = Path(folder) / "detector.pth"
+    if not file.is_file():
+        raise ConfigError(f"{folder}: holds no detector.pth; was the run finished?")
+    register()
+    init_default_scope("mmocr")
+    model = copy.deepcopy(dict(cfg["model"]))
+    model["backbone"] = {**model["backbone"], "weights": None, "norm_eval": False}
+    detector = MODELS.build(Config(model)._cfg_dict)
+    state = torch.load(file, map_location="cpu", weights_only=True)["state_dict"]
+    load_strict(detector, state, str(file))
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    return detector.eval().to(device, memory_format=torch.channels_last)
+
+
+def _wandb_run(mode: str, folder: Path, cfg: Mapping[str, Any]) -> Any:
+    if mode == "disabled":
+        return None
+    import wandb
+
+    from ocrpretrain.engine import has_wandb_key
+
+    if mode == "online" and not has_wandb_key():
+        mode = "offline"
+    return wandb.init(
+        project="ocrpretrain",
+        name=folder.name,
+        dir=folder,
+        mode=mode,
+        config=plain(cfg),
+        settings=wandb.Settings(silent=True),
+    )

@@ -1,0 +1,70 @@
+"""A pretraining run -> a weights file: the backbone for transfer, or backbone and head to read."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ocrpretrain.config import build, digest
+from ocrpretrain.errors import CheckpointMismatchError
+from ocrpretrain.weights.format import WeightsInfo, load_strict, write_weights
+
+PathLike = str | os.PathLike[str]
+
+
+def find_checkpoint(path: PathLike, which: str = "best") -> Path:
+    """The checkpoint file of a run's folder (or the file itself).
+
+    Args:
+        path: a `.ckpt` file, or the `work_dir` of a run.
+        which: 'best' by the validation signal, or 'last'.
+
+    Raises:
+        CheckpointMismatchError: no such file or folder.
+    """
+    path = Path(path)
+    file = path / "checkpoints" / f"{which}.ckpt" if path.is_dir() else path
+    if not file.is_file():
+        raise CheckpointMismatchError(f"{file}: no such checkpoint")
+    return file
+
+
+def export(checkpoint: PathLike, out: PathLike, reader: bool = False) -> WeightsInfo:
+    """Write the weights file of a checkpoint, after loading it into a freshly built model.
+
+    Args:
+        checkpoint: written by a pretraining run.
+        out: the file to write.
+        reader: keep the head too.
+
+    Raises:
+        CheckpointMismatchError: a checkpoint that does not fit its own config; nothing is written.
+    """
+    saved: dict[str, Any] = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    if "ocrpretrain" not in saved:
+        raise CheckpointMismatchError(f"{checkpoint}: was not written by a pretraining run")
+    cfg, run = saved["ocrpretrain"]["config"], saved["ocrpretrain"]
+    backbone = build(cfg["backbone"])
+    head = build(cfg["head"], in_channels=backbone.out_channels, strides=backbone.strides)
+    model = torch.nn.ModuleDict({"backbone": backbone, "head": head})
+    load_strict(model, saved["state_dict"], str(checkpoint))
+    module = model if reader else torch.nn.ModuleDict({"backbone": backbone})
+    info = WeightsInfo(
+        backbone=cfg["backbone"],
+        mean=backbone.mean,
+        std=backbone.std,
+        strides=tuple(backbone.strides),
+        out_channels=tuple(backbone.out_channels),
+        head=cfg["head"],
+        data=run["data"],
+        images_seen=run["images_seen"],
+        config_hash=digest(cfg),
+        git=run["git"],
+        seed=cfg.get("seed", 0),
+        metrics=run["metrics"],
+    )
+    write_weights(out, module.state_dict(), info)
+    return info

@@ -1,0 +1,30 @@
+"""Print the leaderboard and write it as Markdown, CSV and a W&B table."""
+
+import argparse
+from pathlib import Path
+
+from ocrpretrain.cli import run
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("results", nargs="?", default="work_dirs/results.jsonl")
+    parser.add_argument("--out", help="folder to write to (default: that of the results)")
+    parser.add_argument("--wandb", choices=["offline", "online", "disabled"], default="offline")
+    args = parser.parse_args()
+
+    from ocrpretrain.results.leaderboard import as_csv, log_to_wandb, markdown, rows
+
+    table = rows(args.results)
+    folder = Path(args.out or Path(args.results).parent)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "leaderboard.md").write_text(markdown(table), "utf-8")
+    (folder / "leaderboard.csv").write_text(as_csv(table), "utf-8")
+    print(markdown(table))
+    print(f"written: {folder / 'leaderboard.md'}, {folder / 'leaderboard.csv'}")
+    if args.wandb != "disabled":
+        print(f"W&B run: {log_to_wandb(table, folder, args.wandb)}")
+
+
+if __name__ == "__main__":
+    run(main)
