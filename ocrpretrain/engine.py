@@ -115,12 +115,14 @@ def pretrain(
     record = RunRecord(cfg, data.train.describe(), folder)
     options: dict[str, Any] = {"use_distributed_sampler": False, **cfg["trainer"]}
     if dry_run:
+        module.make_scheduler = None  # one step is shorter than any warm-up
         trainer = L.Trainer(**{**options, "logger": False, "fast_dev_run": 1})
         trainer.fit(module, data)
         print("dry run: one training and one validation step went through")
         return folder
 
     folder.mkdir(parents=True, exist_ok=True)
+    _keep_curve(folder)
     dump(cfg, folder / "config.py")
     loggers = build({"type": DEFAULT_TYPES["logger"], **cfg.get("logger", {})}).build(folder, cfg)
     trainer = L.Trainer(
@@ -135,7 +137,7 @@ def pretrain(
     if any(isinstance(logger, WandbLogger) for logger in loggers):
         import wandb
 
-        wandb.finish(quiet=True)
+        wandb.finish()
     return folder
 
 
@@ -202,6 +204,13 @@ def _check_folder(folder: Path, last: Path, resume: bool, overwrite: bool) -> No
     if overwrite:
         for name in ("run.json", "metrics.csv", "checkpoints/best.ckpt", "checkpoints/last.ckpt"):
             (folder / name).unlink(missing_ok=True)
+
+
+def _keep_curve(folder: Path) -> None:
+    """Lightning's CSV logger deletes what it finds: the curve before a resume gets a number."""
+    curve = folder / "metrics.csv"
+    if curve.exists():
+        curve.rename(folder / f"metrics_part{len(list(folder.glob('metrics_part*.csv'))) + 1}.csv")
 
 
 def _quiet() -> None:

@@ -43,6 +43,7 @@ class PretrainModule(L.LightningModule):
         self.frozen = freeze(self, freeze_prefixes)
         self.images_seen = 0
         self._collected: dict[str, list[Tensor]] = defaultdict(list)
+        self.train()  # Lightning keeps the mode it finds
 
     def train(self, mode: bool = True) -> PretrainModule:
         super().train(mode)

@@ -14,6 +14,8 @@ from typing import Any, Literal, Union
 
 from ocrpretrain.errors import ConfigError
 
+SCALARS = (bool, int, float, str)
+
 
 @lru_cache
 def resolve(dotted: str) -> Callable[..., Any]:
@@ -95,7 +97,7 @@ def argument_errors(
         if key in given:
             errors.append((key, "is set by the engine, not in the config"))
         elif key in named:
-            judged = complete or isinstance(value, bool | int | float | str)
+            judged = complete or isinstance(value, SCALARS)
             if judged and not matches(value, annotations.get(key, Any)):
                 wanted = getattr(annotations[key], "__name__", None) or str(annotations[key])
                 errors.append((key, f"{name} wants {wanted}, found {value!r}"))
@@ -123,13 +125,16 @@ def matches(value: Any, annotation: Any) -> bool:
     """Whether a config value fits an annotation; only what a config can hold is judged."""
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     if origin in (Union, types.UnionType):
-        return any(matches(value, option) for option in arguments)
+        plain = [o for o in arguments if o in SCALARS or typing.get_origin(o) is Literal]
+        # `float | Tensor`: a config holds no tensor, so a string is neither.
+        judged = plain if plain and isinstance(value, SCALARS) else arguments
+        return any(matches(value, option) for option in judged)
     if origin is Literal:
         return value in arguments
     if annotation in (None, type(None)):
         return value is None
     if isinstance(value, Mapping) and "type" in value:
-        return annotation not in (bool, int, float, str)  # an object that is still to be built
+        return annotation not in SCALARS  # an object that is still to be built
     if annotation is float:
         return isinstance(value, int | float) and not isinstance(value, bool)
     if annotation is int:

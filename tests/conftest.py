@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,8 @@ from safetensors.torch import load_file
 ROOT = Path(__file__).parents[1]
 GOLDEN = Path(os.environ.get("OCRPRETRAIN_GOLDEN", ROOT.parent / "shared" / "golden"))
 DATA = Path(os.environ.get("OCRPRETRAIN_DATA", ROOT.parent / "shared" / "data"))
-# Tests that name a file of the project (configs, tools) find it wherever pytest was started.
+EXTERNAL = ROOT / "tests" / "external"  # what a user would have in a package of their own
+sys.path.insert(0, str(EXTERNAL))
 os.environ["WANDB_MODE"] = "offline"
 os.environ.setdefault("WANDB_SILENT", "true")
 
@@ -64,3 +66,16 @@ def data_set(name: str) -> Path:
     if not path.is_file():
         pytest.skip(f"no real images at {path}")
     return path
+
+
+@pytest.fixture(scope="session")
+def transfer_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A weights file that the external head pretrained and `export` wrote."""
+    from ocrpretrain.engine import pretrain
+    from ocrpretrain.weights.export import export, find_checkpoint
+
+    folder = tmp_path_factory.mktemp("pretrained")
+    pretrain(EXTERNAL / "my_config.py", work_dir=folder / "run")
+    out = folder / "nano.safetensors"
+    export(find_checkpoint(folder / "run"), out)
+    return out

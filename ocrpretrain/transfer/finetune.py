@@ -76,7 +76,7 @@ def finetune(
     (folder / "run.json").unlink(missing_ok=True)
     cfg |= {"work_dir": str(folder), "randomness": {"seed": seed}, "experiment_name": folder.name}
     cfg.setdefault("log_level", "WARNING")
-    dump(plain(cfg), folder / "config.py")
+    dump(cfg, folder / "config.py")
 
     run = _wandb_run(wandb_mode, folder, cfg)
     register()

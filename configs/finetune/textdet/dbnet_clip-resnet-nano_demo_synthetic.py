@@ -11,16 +11,21 @@ _scenes = dict(
     fresh=False,
 )
 _load = [dict(type="LoadOCRAnnotations", with_polygon=True, with_bbox=True, with_label=True)]
-_pack = dict(
-    type="PackTextDetInputs", meta_keys=("img_path", "ori_shape", "img_shape", "scale_factor")
-)
-_test = [dict(type="Resize", scale=(256, 256), keep_ratio=True), *_load, _pack]
+_train = [*_load, dict(type="PackTextDetInputs", meta_keys=("img_path", "ori_shape", "img_shape"))]
+_test = [
+    dict(type="Resize", scale=(256, 256), keep_ratio=True),
+    *_load,
+    dict(
+        type="PackTextDetInputs",
+        meta_keys=("img_path", "ori_shape", "img_shape", "scale_factor"),
+    ),
+]
 train_dataloader = dict(
     dataset=dict(
         _delete_=True,
         type="ocrpretrain.transfer.dataset.SourceDataset",
         source=dict(length=1024, seed=10, **_scenes),
-        pipeline=[*_load, _pack],
+        pipeline=_train,
     )
 )
 val_dataloader = dict(
