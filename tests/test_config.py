@@ -12,7 +12,7 @@ from ocrpretrain.errors import ConfigError, OCRPretrainError
 
 PRETRAIN = sorted((ROOT / "configs" / "pretrain").rglob("*.py"))
 FINETUNE = sorted((ROOT / "configs" / "finetune").rglob("*.py"))
-TOY = ROOT / "configs/pretrain/oclip_clip-resnet-toy_30m_synthetic.py"
+TOY = ROOT / "configs/pretrain/oclip_clip-resnet-toy_32e_synthetic.py"
 
 
 def test_the_number_of_shipped_configs():
@@ -85,7 +85,9 @@ def test_mistake(tmp_path, text, where, message):
     file = write(tmp_path, text)
     with pytest.raises(ConfigError) as error:
         load(file)
-    lines = [line for line in str(error.value).splitlines() if line.startswith(f"{file}: {where}: ")]
+    lines = [
+        line for line in str(error.value).splitlines() if line.startswith(f"{file}: {where}: ")
+    ]
     assert lines and message in lines[0]
 
 

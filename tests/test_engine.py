@@ -16,7 +16,7 @@ from ocrpretrain.weights.export import export, find_checkpoint
 from ocrpretrain.weights.format import read_weights
 
 CONFIG = EXTERNAL / "my_config.py"
-TOY = ROOT / "configs/pretrain/oclip_clip-resnet-toy_30m_synthetic.py"
+TOY = ROOT / "configs/pretrain/oclip_clip-resnet-toy_32e_synthetic.py"
 NANO = {
     "data.train.length": 16, "data.val.length": 8, "data.batch_size": 4, "data.num_workers": 0,
     "data.train.size": (64, 64), "data.val.size": (64, 64), "data.view.size": (64, 64),
@@ -129,7 +129,9 @@ def test_the_curve_before_a_resume_is_kept(tmp_path):
 
 
 def test_same_seed_same_weights_other_seed_others(tmp_path):
-    runs = [pretrain(CONFIG, {"seed": s}, work_dir=tmp_path / f"{i}") for i, s in enumerate((3, 3, 4))]
+    runs = [
+        pretrain(CONFIG, {"seed": s}, work_dir=tmp_path / f"{i}") for i, s in enumerate((3, 3, 4))
+    ]
     a, b, c = (weights_of(run)[0]["head.fc.weight"] for run in runs)
     assert torch.equal(a, b) and not torch.equal(a, c)
 

@@ -36,7 +36,7 @@ class CLIPResNet(Backbone):
         super().__init__(mean, std)
         self.out_channels = (width * 4, width * 8, width * 16, width * 32)
         self.trunk = ModifiedResNet(list(layers), output_dim=1, heads=1, image_size=32, width=width)
-        self.trunk.attnpool = nn.Identity()  # pooling belongs to the heads
+        setattr(self.trunk, "attnpool", nn.Identity())  # noqa: B010 - pooling belongs to the heads
 
     def forward(self, image: Tensor, mask: Tensor | None = None) -> Features:
         """(B, 3, H, W) normalised -> four maps; the mask is handed on untouched."""

@@ -85,22 +85,22 @@ class Head(nn.Module, ABC):
     def collator(self) -> Collator:
         """A small picklable callable: list of samples -> batch. It tokenizes in the worker."""
 
-    def encode(self, backbone: Backbone, batch: Batch) -> Features:
+    def encode(self, backbone: Backbone, batch: Any) -> Features:
         """Features of the batch; overridden only where an image is not one forward pass."""
         return backbone(backbone.normalize(batch["image"]), batch.get("mask"))
 
     @abstractmethod
-    def forward(self, features: Features, batch: Batch) -> HeadOutput:
-        """The losses of one batch."""
+    def forward(self, features: Features, batch: Any) -> HeadOutput:
+        """The losses of one batch, as the head's own collator made it."""
 
     @abstractmethod
-    def validate(self, features: Features, batch: Batch) -> dict[str, Tensor]:
+    def validate(self, features: Features, batch: Any) -> dict[str, Tensor]:
         """Per-sample tensors of one validation batch; they are concatenated over the split."""
 
     @abstractmethod
     def summarize(self, collected: dict[str, Tensor]) -> dict[str, float]:
         """Metrics from the concatenated tensors, each beside its blind twin (images shuffled)."""
 
-    def attention(self, features: Features, batch: Batch) -> Tensor:
+    def attention(self, features: Features, batch: Any) -> Tensor:
         """(B, queries, H, W) attention over the image, for pictures."""
         raise TypeError(f"{type(self).__name__} draws no attention")

@@ -122,7 +122,10 @@ class OCLIPHead(Head):
         valid = None if self.pad_in_mean else valid_B > 0
         contrastive = contrastive_loss(image_BD, text_BD, self.logit_scale.exp(), valid)
         losses = {"character": character, "contrastive": contrastive}
-        metrics = {"logit_scale": self.logit_scale.exp().detach()}
+        metrics = {
+            "logit_scale": self.logit_scale.exp().detach(),
+            "dropped_words": torch.tensor(float(batch["dropped"])),
+        }
         if len(word_ND):
             hit_N = logits_NV.argmax(-1) == batch["target"]
             metrics["char_accuracy"] = hit_N.float().mean()
@@ -144,7 +147,7 @@ class OCLIPHead(Head):
 
     def text_features(self, word_ND: Tensor, packed: Packed) -> tuple[Tensor, Tensor]:
         """(B, D) L2-normalised mean of each image's words, and (B,) whether it has any."""
-        count_B1 = packed.count().unsqueeze(1)
+        count_B1 = packed.counts().unsqueeze(1)
         total_BD = packed.sum(word_ND)
         if self.pad_in_mean:
             empty = torch.zeros(1, 1, dtype=torch.long, device=word_ND.device)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Required
+from typing import TypedDict
 
 import numpy as np
 import torch
@@ -15,21 +15,29 @@ from ocrpretrain.heads.base import Batch
 from ocrpretrain.layers.packing import Packed
 
 
-class OCLIPBatch(Batch, total=False):
-    """A batch for `OCLIPHead`.
+class PackedWords(TypedDict):
+    """The real words of a batch.
 
     Attributes:
-        tokens: (N, L) ids of the real words, EOS at the end, 0 behind it; L is the longest word's.
+        tokens: (N, L) ids, EOS at the end, 0 behind it; L is the longest word's.
         masked: the same with one character per word replaced by MASK.
         target: (N,) id of the masked character.
         packed: image and slot of each word.
+    """
+
+    tokens: Tensor
+    masked: Tensor
+    target: Tensor
+    packed: Packed
+
+
+class OCLIPBatch(Batch, PackedWords):
+    """A batch for `OCLIPHead`.
+
+    Attributes:
         dropped: words left out because no character is in the charset.
     """
 
-    tokens: Required[Tensor]
-    masked: Required[Tensor]
-    target: Required[Tensor]
-    packed: Required[Packed]
     dropped: int
 
 
@@ -67,18 +75,22 @@ class OCLIPCollator:
                 if self.mask_eos and len(word) >= self.max_label_length:
                     choices = len(ids)
                 rows.append((index, slot, ids, int(rng.integers(choices))))
-        batch = self.pack(rows, len(samples))
         image, mask = stack_images(samples)
-        batch |= {"image": image, "mask": mask, "text": words, "dropped": dropped}
-        batch["id"] = [sample.id for sample in samples]
-        return batch
+        return OCLIPBatch(
+            image=image,
+            mask=mask,
+            text=words,
+            id=[sample.id for sample in samples],
+            dropped=dropped,
+            **self.pack(rows, len(samples)),
+        )
 
     def encode(self, word: str) -> list[int]:
         """Ids of one word, cut to leave room for EOS."""
         return [*self.charset.encode(word[: self.max_label_length - 1]), self.charset.eos_id]
 
-    def pack(self, rows: list[tuple[int, int, list[int], int]], images: int) -> OCLIPBatch:
-        """Rows of (image, slot, ids, masked position) -> the tensors of the batch."""
+    def pack(self, rows: list[tuple[int, int, list[int], int]], images: int) -> PackedWords:
+        """Rows of (image, slot, ids, masked position) -> the tensors of the words."""
         length = max((len(ids) for _, _, ids, _ in rows), default=1)
         tokens = torch.zeros(len(rows), length, dtype=torch.long)
         for row, (_, _, ids, _) in enumerate(rows):
@@ -90,7 +102,7 @@ class OCLIPCollator:
             images=images,
             slots=max((row[1] + 1 for row in rows), default=1),
         )
-        return OCLIPBatch(  # pyright: ignore[reportCallIssue] - the caller adds image and text
+        return PackedWords(
             tokens=tokens,
             masked=tokens.scatter(1, position, self.charset.mask_id),
             target=tokens.gather(1, position)[:, 0],

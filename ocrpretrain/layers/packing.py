@@ -35,7 +35,7 @@ class Packed(NamedTuple):
         """(B, S, ...) -> (N, ...)."""
         return x_BSD[self.image, self.slot]
 
-    def count(self) -> Tensor:
+    def counts(self) -> Tensor:
         """(B,) number of words of each image."""
         zeros = torch.zeros(self.images, dtype=torch.long, device=self.image.device)
         return zeros.index_add(0, self.image, torch.ones_like(self.image))

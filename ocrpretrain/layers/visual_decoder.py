@@ -7,6 +7,7 @@ Shapes: N words, B images, S slots, L image tokens, D width, n heads, d channels
 from __future__ import annotations
 
 from collections import OrderedDict
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -137,7 +138,7 @@ class VisualTextualDecoder(nn.Module):
     ) -> Tensor:
         """(N, L) attention of the last block, averaged over heads."""
         key_BLD = image_BLD + position_LD
-        *first, last = self.resblocks
-        for block in first:
+        for block in self.resblocks[:-1]:
             word_ND = block(word_ND, key_BLD, image_BLD, packed, padding_BL)
+        last = cast(DecoderBlock, self.resblocks[-1])
         return last.attn.attention(word_ND, key_BLD, packed, padding_BL)

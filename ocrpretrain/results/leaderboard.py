@@ -8,7 +8,7 @@ import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -142,7 +142,7 @@ def log_to_wandb(table: Sequence[dict[str, Any]], folder: Path, mode: str) -> Pa
         name="leaderboard",
         job_type="leaderboard",
         dir=folder,
-        mode=mode,  # pyright: ignore[reportArgumentType]
+        mode=cast(Any, mode),
         settings=wandb.Settings(silent=True),
     )
     data = [[row[column] for column in COLUMNS] for row in table]

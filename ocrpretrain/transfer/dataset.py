@@ -27,7 +27,7 @@ class SourceDataset(BaseDataset):
     METAINFO = {"dataset_type": "TextDetDataset", "task_name": "textdet"}
 
     def __init__(
-        self, source: Mapping[str, Any], pipeline: list[dict[str, Any]], test_mode: bool = False
+        self, source: Mapping[str, Any], pipeline: list[Any], test_mode: bool = False
     ) -> None:
         self.source: Source = build(source)
         if pipeline and pipeline[0]["type"] == "LoadImageFromFile":

@@ -8,7 +8,7 @@ import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -28,6 +28,7 @@ from ocrpretrain.evaluation.detection import (
 )
 from ocrpretrain.results.record import append_result, image_counts
 from ocrpretrain.transfer import compat
+from ocrpretrain.transfer.dataset import SourceDataset
 from ocrpretrain.transfer.finetune import build_detector, use_sources
 from ocrpretrain.transfer.mmocr import register
 
@@ -102,7 +103,7 @@ def predict(
             instances = sample.pred_instances
             polygons = [np.asarray(p, float).reshape(-1, 2) for p in instances.polygons]
             found.append(Detections(sample.img_path, polygons, instances.scores.tolist()))
-    source = dataloader.dataset.source
+    source = cast(SourceDataset, dataloader.dataset).source
     words = [source[index].words for index in range(len(source))]
     return found, words, source.describe()
 

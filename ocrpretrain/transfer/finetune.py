@@ -8,7 +8,7 @@ import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from mmengine.config import Config
@@ -213,7 +213,7 @@ def _wandb_run(mode: str, folder: Path, cfg: Mapping[str, Any]) -> Any:
         project="ocrpretrain",
         name=folder.name,
         dir=folder,
-        mode=mode,
+        mode=cast(Any, mode),
         config=plain(cfg),
         settings=wandb.Settings(silent=True),
     )

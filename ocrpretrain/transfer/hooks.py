@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from mmengine.hooks import Hook
@@ -77,7 +77,7 @@ class RunLog(Hook):
         self.progress.update(self.task, completed=step, loss=values["loss"], rate=rate)
         if step % self.interval and step != runner.max_iters:
             return
-        row = {"step": step, "lr": runner.optim_wrapper.get_lr()["lr"][0], **values}
+        row = {"step": step, "lr": cast(Any, runner.optim_wrapper).get_lr()["lr"][0], **values}
         self.rows.append(row)
         if self.wandb_run is not None:
             named = {f"train/{name}": value for name, value in row.items() if name != "step"}

@@ -87,10 +87,10 @@ def read_info(path: PathLike) -> WeightsInfo:
     if values["version"] > VERSION:
         raise CheckpointMismatchError(f"{path}: written by a newer ocrpretrain; please update")
     known = {entry.name for entry in fields(WeightsInfo)}
-    tuples = {"mean", "std", "strides", "out_channels"}
-    return WeightsInfo(
-        **{k: tuple(v) if k in tuples else v for k, v in values.items() if k in known}
-    )
+    arguments: dict[str, Any] = {k: v for k, v in values.items() if k in known}
+    for name in ("mean", "std", "strides", "out_channels"):
+        arguments[name] = tuple(arguments[name])
+    return WeightsInfo(**arguments)
 
 
 def read_weights(path: PathLike, prefix: str = "") -> dict[str, Tensor]:

@@ -14,8 +14,14 @@ from ocrpretrain.heads import OCLIPHead
 from ocrpretrain.heads.oclip_batch import OCLIPCollator
 from ocrpretrain.heads.retrieval import both_ways, recall_at
 
-NANO = {"embed_dim": 32, "grid": (2, 2), "text_width": 16, "text_heads": 2, "text_layers": 1,
-        "decoder_layers": 1}
+NANO = {
+    "embed_dim": 32,
+    "grid": (2, 2),
+    "text_width": 16,
+    "text_heads": 2,
+    "text_layers": 1,
+    "decoder_layers": 1,
+}
 
 
 def sample(text: list[str], seed: int = 0, padded: bool = False) -> Sample:

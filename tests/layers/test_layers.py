@@ -20,8 +20,12 @@ from ocrpretrain.layers.visual_decoder import PackedCrossAttention
 def packing(counts: list[int]) -> Packed:
     image = [i for i, n in enumerate(counts) for _ in range(n)]
     slot = [s for n in counts for s in range(n)]
-    return Packed(torch.tensor(image, dtype=torch.long), torch.tensor(slot, dtype=torch.long),
-                  len(counts), max([*counts, 1]))
+    return Packed(
+        torch.tensor(image, dtype=torch.long),
+        torch.tensor(slot, dtype=torch.long),
+        len(counts),
+        max([*counts, 1]),
+    )
 
 
 @settings(deadline=None)
@@ -31,7 +35,7 @@ def test_packing_round_trip_counts_and_sums(counts):
     x = torch.randn(sum(counts), 3)
     padded = packed.pad(x)
     assert torch.equal(packed.unpad(padded), x)
-    assert packed.count().tolist() == counts
+    assert packed.counts().tolist() == counts
     assert torch.allclose(packed.sum(x), padded.sum(1), atol=1e-6)
     empty = torch.tensor([[s >= n for s in range(packed.slots)] for n in counts])
     assert (padded[empty] == 0).all()

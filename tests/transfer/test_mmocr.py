@@ -54,7 +54,10 @@ def runs(tmp_path_factory, transfer_file):
 
     folder = tmp_path_factory.mktemp("finetuned")
     found = {}
-    for name, weights, like in (("random", None, transfer_file), ("pretrained", transfer_file, None)):
+    for name, weights, like in (
+        ("random", None, transfer_file),
+        ("pretrained", transfer_file, None),
+    ):
         run = finetune(CONFIG, weights, like, overrides=TINY, work_dir=folder / name)
         found[name] = (run, evaluate(run, folder / "results.jsonl", "test"))
     return folder, found
@@ -66,7 +69,9 @@ def test_a_whole_run_leaves_what_a_leaderboard_needs(runs, transfer_file, capsys
     assert [record["head"] for record in records] == ["none", "ColourHead"]
     random, pretrained = records
     assert pretrained["pretraining"]["images_seen"] == 32
-    assert len(pretrained["pretraining"]["sha256"]) == 64 and random["pretraining"]["sha256"] is None
+    assert (
+        len(pretrained["pretraining"]["sha256"]) == 64 and random["pretraining"]["sha256"] is None
+    )
     assert random["config_hash"] == pretrained["config_hash"]  # everything else is equal
     assert pretrained["test"]["images"] == 4 and pretrained["held_out_images"] == 3
     assert {"matched", "truths", "found", "hmean"} <= pretrained["metrics"].keys()
@@ -100,8 +105,10 @@ def test_a_detector_is_read_from_its_own_checkpoint_only(runs, tmp_path):
     cfg = read(run / "config.py")
     state = torch.load(run / "detector.pth", weights_only=True)
     detector = build_detector(run, cfg)
-    assert torch.equal(detector.state_dict()["neck.lateral_convs.0.conv.weight"].cpu(),
-                       state["state_dict"]["neck.lateral_convs.0.conv.weight"])
+    assert torch.equal(
+        detector.state_dict()["neck.lateral_convs.0.conv.weight"].cpu(),
+        state["state_dict"]["neck.lateral_convs.0.conv.weight"],
+    )
     with pytest.raises(ConfigError, match=r"detector\.pth"):
         build_detector(tmp_path, cfg)
     state["state_dict"].pop("neck.lateral_convs.0.conv.weight")
@@ -211,7 +218,9 @@ def test_mmocrs_own_configs_pass_without_a_false_alarm(load):
     import mmocr
 
     root = Path(mmocr.__file__).parent / ".mim" / "configs"
-    files = [path for path in sorted(root.rglob("*.py")) if "_base_" not in str(path.relative_to(root))]
+    files = [
+        path for path in sorted(root.rglob("*.py")) if "_base_" not in str(path.relative_to(root))
+    ]
     refused = set()
     for path in files:
         try:
@@ -227,7 +236,11 @@ def test_mmocrs_own_configs_pass_without_a_false_alarm(load):
     [
         ("optim_wraper = dict()", "optim_wraper", "Did you mean 'optim_wrapper'?"),
         ("train_cfg = dict(max_epoch=1)", "train_cfg.max_epoch", "Did you mean 'max_epochs'?"),
-        ("model = dict(neck=dict(lateral_chanels=1))", "model.neck.lateral_chanels", "lateral_channels"),
+        (
+            "model = dict(neck=dict(lateral_chanels=1))",
+            "model.neck.lateral_chanels",
+            "lateral_channels",
+        ),
         ("model = dict(type='DBNett')", "model", "Did you mean 'DBNet'?"),
         ("model = dict(det_head=dict(in_channels='6'))", "model.det_head.in_channels", "wants int"),
     ],

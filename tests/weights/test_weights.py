@@ -105,7 +105,9 @@ def test_init_takes_claimed_prefixes_strictly(tmp_path):
     new = initialise(target, [{"file": file, "only": ["backbone.trunk.layer1"]}])
     assert torch.equal(target["head"].weight, before)
     layer = "trunk.layer1.0.conv1.weight"
-    assert torch.equal(target["backbone"].get_parameter(layer), source["backbone"].get_parameter(layer))
+    assert torch.equal(
+        target["backbone"].get_parameter(layer), source["backbone"].get_parameter(layer)
+    )
     assert "head.weight" in new and f"backbone.{layer}" not in new
     with pytest.raises(CheckpointMismatchError, match="layer9"):
         initialise(target, [{"file": file, "only": ["backbone.trunk.layer9"]}])

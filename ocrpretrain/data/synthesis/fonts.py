@@ -60,9 +60,9 @@ def _matplotlib() -> list[Path]:
 
 def draws_all(font: ImageFont.FreeTypeFont) -> bool:
     """Whether each printable character has ink and is not the box for a missing glyph."""
-    missing = bytes(font.getmask("\uffff"))
-    masks = [bytes(font.getmask(char)) for char in PRINTABLE]
-    return all(any(mask) and mask != missing for mask in masks)
+    missing = _draw(font, "\uffff").tobytes()
+    images = [_draw(font, char) for char in PRINTABLE]
+    return all(image.getbbox() and image.tobytes() != missing for image in images)
 
 
 def is_unicase(font: ImageFont.FreeTypeFont) -> bool:
@@ -74,8 +74,13 @@ def is_unicase(font: ImageFont.FreeTypeFont) -> bool:
     return float(np.mean(overlaps)) > UNICASE_OVERLAP
 
 
-def _shape(font: ImageFont.FreeTypeFont, char: str) -> np.ndarray:
-    """(32, 32) bool: the ink of one character, stretched to a square."""
+def _draw(font: ImageFont.FreeTypeFont, char: str) -> Image.Image:
     image = Image.new("L", (4 * PROBE_SIZE, 4 * PROBE_SIZE))
     ImageDraw.Draw(image).text((PROBE_SIZE, PROBE_SIZE), char, font=font, fill=255)
+    return image
+
+
+def _shape(font: ImageFont.FreeTypeFont, char: str) -> np.ndarray:
+    """(32, 32) bool: the ink of one character, stretched to a square."""
+    image = _draw(font, char)
     return np.asarray(image.crop(image.getbbox()).resize((32, 32), Image.Resampling.BOX)) > 127

@@ -192,5 +192,5 @@ def _photograph(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     if rng.random() < 0.5:
         quality = int(rng.integers(45, 95))
         _, data = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
-        image = cv2.imdecode(data, cv2.IMREAD_COLOR_RGB)
+        image = np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR_RGB))
     return image

@@ -1,19 +1,19 @@
-# Small oCLIP that learns on 2 CPU cores: 96 x 192 scenes with one or two large words.
-# Command:  python tools/pretrain.py configs/pretrain/oclip_clip-resnet-toy_30m_synthetic.py
+# Small oCLIP that learns on 2 CPU cores: 128 x 128 scenes with one or two large words.
+# Command:  python tools/pretrain.py configs/pretrain/oclip_clip-resnet-toy_32e_synthetic.py
 _base_ = ["../_base_/runtime.py"]
 
 _scenes = dict(
     type="ocrpretrain.data.SyntheticScenes",
-    size=(96, 192),
+    size=(128, 128),
     words=(1, 2),
-    letter_height=(0.3, 0.55),
-    angle=12.0,
+    letter_height=(0.2, 0.4),
+    angle=15.0,
 )
 backbone = dict(type="ocrpretrain.backbones.CLIPResNet", layers=(1, 1, 1, 1), width=16)
 head = dict(
     type="ocrpretrain.heads.OCLIPHead",
     embed_dim=128,
-    grid=(3, 6),
+    grid=(4, 4),
     text_width=64,
     text_heads=4,
     text_layers=2,
@@ -22,11 +22,12 @@ head = dict(
 data = dict(
     train=dict(length=8192, seed=0, **_scenes),
     val=dict(length=512, seed=1, fresh=False, **_scenes),
-    view=dict(size=(96, 192), crop=(1.0, 1.0)),
-    batch_size=32,
-    val_batch_size=64,
+    view=dict(size=(128, 128), crop=(1.0, 1.0)),
+    batch_size=64,
     num_workers=1,
 )
 optimizer = dict(lr=1e-3, weight_decay=0.05)
-trainer = dict(max_epochs=30, accelerator="cpu", gradient_clip_val=1.0)
+trainer = dict(
+    max_epochs=32, accelerator="cpu", gradient_clip_val=1.0, check_val_every_n_epoch=2
+)
 callbacks = [dict(type="ocrpretrain.callbacks.SamplePicture")]
