@@ -165,11 +165,21 @@ def test_decay_by_parameter_type():
     module, _ = build_module(_toy_cfg())
     decaying = {n for n, p in module.named_parameters() if decays(module, n, p)}
     rest = {n for n, _ in module.named_parameters()} - decaying
-    assert {"head.image_pos", "head.logit_scale", "head.text.token_embedding.weight",
-            "head.text.positional_embedding", "head.attnpool.positional_embedding",
-            "backbone.trunk.layer1.0.downsample.1.weight", "head.text_class.bias"} <= rest  # fmt: skip
-    assert {"head.text_projection", "backbone.trunk.conv1.weight",
-            "head.decoder.resblocks.0.attn.in_proj_weight"} <= decaying  # fmt: skip
+    tables = {
+        "head.image_pos",
+        "head.logit_scale",
+        "head.text.token_embedding.weight",
+        "head.text.positional_embedding",
+        "head.attnpool.positional_embedding",
+        "backbone.trunk.layer1.0.downsample.1.weight",
+        "head.text_class.bias",
+    }
+    matrices = {
+        "head.text_projection",
+        "backbone.trunk.conv1.weight",
+        "head.decoder.resblocks.0.attn.in_proj_weight",
+    }
+    assert tables <= rest and matrices <= decaying
 
 
 def test_custom_keys_multiply_and_must_match():

@@ -8,6 +8,7 @@ _scenes = dict(
     words=(1, 2),
     letter_height=(0.2, 0.4),
     angle=15.0,
+    random_text=0.6,
 )
 backbone = dict(type="ocrpretrain.backbones.CLIPResNet", layers=(1, 1, 1, 1), width=16)
 head = dict(
@@ -27,7 +28,5 @@ data = dict(
     num_workers=1,
 )
 optimizer = dict(lr=1e-3, weight_decay=0.05)
-trainer = dict(
-    max_epochs=32, accelerator="cpu", gradient_clip_val=1.0, check_val_every_n_epoch=2
-)
+trainer = dict(max_epochs=32, accelerator="cpu", gradient_clip_val=1.0, check_val_every_n_epoch=2)
 callbacks = [dict(type="ocrpretrain.callbacks.SamplePicture")]

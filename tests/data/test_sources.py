@@ -13,7 +13,7 @@ from conftest import data_set
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ocrpretrain.data import Folder, ICDAR2015, LabelsFolder, Part, SyntheticScenes
+from ocrpretrain.data import ICDAR2015, Folder, LabelsFolder, Part, SyntheticScenes
 from ocrpretrain.data.sources.icdar import parse_icdar2015
 from ocrpretrain.errors import DataError
 

@@ -37,6 +37,7 @@ class SyntheticScenes(Source):
         words: least and most words per image.
         letter_height: least and most height of a word, as a share of the image's height.
         angle: words are turned by up to this many degrees either way.
+        random_text: share of random strings among the words (see `draw_word`).
         perspective: corners of a word move by up to this share of its height.
         seed: of the whole set; different seeds share no image.
         fresh: draw new images in every epoch.
@@ -54,6 +55,7 @@ class SyntheticScenes(Source):
         letter_height: Sequence[float] = (0.04, 0.2),
         angle: float = 30.0,
         perspective: float = 0.15,
+        random_text: float = 0.18,
         seed: int = 0,
         fresh: bool = True,
         fonts: str | None = None,
@@ -65,7 +67,7 @@ class SyntheticScenes(Source):
         self.length, self.seed, self.fresh = length, seed, fresh
         self.height, self.width = int(size[0]), int(size[1])
         self.words, self.letter_height = tuple(words), tuple(letter_height)
-        self.angle, self.perspective = angle, perspective
+        self.angle, self.perspective, self.random_text = angle, perspective, random_text
         self.fonts = load_fonts(fonts)  # before workers fork: probing costs a second
 
     def __len__(self) -> int:
@@ -87,7 +89,7 @@ class SyntheticScenes(Source):
 
     def _place(self, image: np.ndarray, taken: np.ndarray, rng: np.random.Generator) -> Word | None:
         path, unicase = self.fonts[rng.integers(len(self.fonts))]
-        text = draw_word(rng)
+        text = draw_word(rng, self.random_text)
         text = text.upper() if unicase else text
         low, high = np.log(self.letter_height)
         pixels = np.exp(rng.uniform(low, high)) * self.height

@@ -21,13 +21,20 @@ def english_words() -> tuple[str, ...]:
     return tuple(sorted(found))
 
 
-def draw_word(rng: np.random.Generator) -> str:
-    """One word; the shares follow the real word sets (about half in capitals, a tenth digits)."""
+NUMBERS = 0.12  # share of numbers, prices, dates and codes
+
+
+def draw_word(rng: np.random.Generator, random_text: float = 0.18) -> str:
+    """One word; the shares follow the real word sets (about half in capitals, a tenth digits).
+
+    Args:
+        rng: source of randomness.
+        random_text: share of random strings, whose masked letter no language prior can guess.
+    """
     kind = rng.random()
-    if kind < 0.12:
+    if kind < NUMBERS:
         return _number(rng)
-    if kind < 0.30:
-        # Without random strings a decoder could guess a masked letter from its neighbours alone.
+    if kind < NUMBERS + random_text:
         word = "".join(rng.choice(list(LETTERS), rng.integers(2, 9)))
     else:
         words = english_words()

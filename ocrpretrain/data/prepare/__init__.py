@@ -1,0 +1,1 @@
+"""Writing data sets in layouts that the sources read."""
