@@ -1,6 +1,6 @@
 # The demo's finetuning on generated scenes: about a minute and a half on 2 cores.
 # Command:  make demo
-_base_ = ["./dbnet_clip-resnet-toy_100e_icdar2015.py"]
+_base_ = ["./dbnet_clip-resnet-toy_40e_icdar2015.py"]
 
 _scenes = dict(
     type="ocrpretrain.data.SyntheticScenes",

@@ -31,8 +31,8 @@ optim_wrapper = dict(
 )
 param_scheduler = [
     dict(type="LinearLR", start_factor=0.1, end=2),
-    dict(type="PolyLR", power=0.9, eta_min=1e-6, begin=2, end=100),
+    dict(type="PolyLR", power=0.9, eta_min=1e-6, begin=2, end=40),
 ]
-train_cfg = dict(type="EpochBasedTrainLoop", max_epochs=100)
+train_cfg = dict(type="EpochBasedTrainLoop", max_epochs=40)
 default_hooks = dict(logger=dict(interval=50), checkpoint=dict(interval=1000))
 log_level = "WARNING"
