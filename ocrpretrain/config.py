@@ -152,7 +152,8 @@ def pretrain_errors(cfg: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         elif section in cfg and section in ("backbone", "head") and "type" not in value:
             yield section, "needs a 'type', the dotted name of a class"
     for index, entry in enumerate(cfg.get("init", ())):
-        if not isinstance(entry, Mapping) or set(entry) - {"file", "only"} or "file" not in entry:
+        known = isinstance(entry, Mapping) and "file" in entry and not set(entry) - {"file", "only"}
+        if not known or not isinstance(entry.get("only", []), list | tuple):
             yield f"init.{index}", f"takes dict(file=..., only=[...]), found {entry!r}"
     sections = {section: value for section, value in cfg.items() if section in SECTIONS}
     yield from typed_errors(sections, lambda name, where: [resolve(name)])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import netrc
 import os
+import warnings
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -24,8 +25,6 @@ from ocrpretrain.module import PretrainModule
 from ocrpretrain.optim import build_optimizer
 from ocrpretrain.signature import resolve
 from ocrpretrain.weights.format import initialise
-
-log = logging.getLogger("ocrpretrain")
 
 
 class RunLogger:
@@ -54,6 +53,8 @@ class RunLogger:
         """The Lightning loggers of a run."""
         loggers: list[Logger] = [CSVLogger(folder, name="", version="")]
         if self.mode != "disabled":
+            import wandb
+
             wandb_logger = WandbLogger(
                 name=self.name or folder.name,
                 save_dir=folder,
@@ -61,6 +62,7 @@ class RunLogger:
                 offline=not (self.mode == "online" and has_wandb_key()),
                 group=self.group,
                 tags=self.tags,
+                settings=wandb.Settings(silent=True),
             )
             wandb_logger.log_hyperparams(dict(cfg))
             loggers.append(wandb_logger)
@@ -134,9 +136,11 @@ def pretrain(
     resumes = resume and last.exists()
     print(f"resuming from {last}" if resumes else f"starting a new run in {folder}")
     trainer.fit(module, data, ckpt_path=last if resumes else None, weights_only=True)
-    if any(isinstance(logger, WandbLogger) for logger in loggers):
+    if len(loggers) > 1:
         import wandb
 
+        if wandb.run is not None:
+            print(f"W&B run: {Path(wandb.run.dir).parent}")
         wandb.finish()
     return folder
 
@@ -182,9 +186,7 @@ def _callbacks(folder: Path, monitor: str) -> list[L.Callback]:
         checkpoints, "best", monitor=monitor, mode="max", enable_version_counter=False
     )
     # Not 'save_last': the last checkpoint must also be written when the best one is not.
-    last = ModelCheckpoint(
-        checkpoints, "last", monitor=None, enable_version_counter=False, save_on_exception=True
-    )
+    last = ModelCheckpoint(checkpoints, "last", monitor=None, enable_version_counter=False)
     return [best, last, LearningRateMonitor("step")]
 
 
@@ -214,6 +216,8 @@ def _keep_curve(folder: Path) -> None:
 
 
 def _quiet() -> None:
-    """Lightning advertises another logger at every start."""
+    """Leave out what Lightning says about folders that are ours and loggers that are not."""
+    for message in (".*exists and is not empty", ".*LeafSpec", ".*many workers which may be"):
+        warnings.filterwarnings("ignore", message)
     for name in ("lightning.pytorch.utilities.rank_zero", "lightning.pytorch"):
         logging.getLogger(name).addFilter(lambda record: "litlogger" not in record.getMessage())

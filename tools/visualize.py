@@ -31,9 +31,9 @@ def main() -> None:
         from ocrpretrain.transfer.evaluate import load_detections
         from ocrpretrain.transfer.visualize import detections_picture, last_evaluation
 
-        record = last_evaluation(folder)
+        evaluation = last_evaluation(folder)
         found = load_detections(folder / "detections.json.gz")
-        save_picture(detections_picture(folder, record, found, args.count, args.columns), out)
+        save_picture(detections_picture(evaluation, found, args.count, args.columns), out)
     print(f"written: {out}")
 
 

@@ -43,9 +43,10 @@ def rows(path: PathLike) -> list[dict[str, Any]]:
             for other in table
             if other["head"] == "none" and all(other[key] == row[key] for key in same)
         ]
-        row["delta"] = row["hmean"] - baseline[0]["hmean"] if baseline else None
-        if baseline and baseline[0]["config_hash"] != row["config_hash"]:
-            row["note"] = "recipe differs from the random row: not comparable"
+        equal = [other for other in baseline if other["config_hash"] == row["config_hash"]]
+        row["delta"] = row["hmean"] - equal[0]["hmean"] if equal else None
+        if baseline and not equal:
+            row["note"] = "recipe differs from the random row's: not comparable"
     return sorted(table, key=lambda row: (row["experiment"], row["test"], -row["hmean"]))
 
 

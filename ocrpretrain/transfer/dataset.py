@@ -10,6 +10,7 @@ from mmengine.dataset import BaseDataset
 
 from ocrpretrain.config import build
 from ocrpretrain.data.sources.base import Source
+from ocrpretrain.errors import DataError
 
 
 class SourceDataset(BaseDataset):
@@ -38,8 +39,15 @@ class SourceDataset(BaseDataset):
         return [{"index": index} for index in range(len(self.source))]
 
     def get_data_info(self, idx: int) -> dict[str, Any]:
-        """One image and its instances in MMOCR's format; words without polygon have none."""
+        """One image and its instances in MMOCR's format.
+
+        Raises:
+            DataError: a weak label, whose text a detector would learn as background.
+        """
         item = self.source[idx]
+        weak = [word.text for word in item.words if word.polygon is None]
+        if weak:
+            raise DataError(f"{item.id}: words without polygon cannot train a detector: {weak}")
         shape = item.image.shape[:2]
         return {
             "img": np.ascontiguousarray(item.image[..., ::-1]),
@@ -58,6 +66,5 @@ class SourceDataset(BaseDataset):
                     "text": word.text,
                 }
                 for word in item.words
-                if word.polygon is not None
             ],
         }

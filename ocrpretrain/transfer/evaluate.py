@@ -84,7 +84,9 @@ def evaluate(
         "evaluation_seconds": round(time.monotonic() - start, 1),
     }
     record = append_result(results, record, image_counts(found, matches, THRESHOLDS))
-    (folder / "evaluation.json").write_text(json.dumps(record, indent=1) + "\n", "utf-8")
+    # The record goes on the leaderboard; where the images lie stays with the run.
+    local = {**record, "source": cfg["test_dataloader"]["dataset"]["source"]}
+    (folder / "evaluation.json").write_text(json.dumps(local, indent=1) + "\n", "utf-8")
     return record
 
 
@@ -109,15 +111,10 @@ def predict(
 
 
 def _matches(found: list[Detections], words: list[list[Word]]) -> list[ImageMatch]:
-    pairs = zip(found, (_with_polygon(image) for image in words), strict=True)
     return [
         ImageMatch([w.polygon for w in truth], [w.ignore for w in truth], d.polygons, d.scores)
-        for d, truth in pairs
+        for d, truth in zip(found, words, strict=True)
     ]
-
-
-def _with_polygon(words: list[Word]) -> list[Any]:
-    return [word for word in words if word.polygon is not None]
 
 
 def mmocr_metric(found: list[Detections], words: list[list[Word]]) -> dict[str, float]:
@@ -125,8 +122,7 @@ def mmocr_metric(found: list[Detections], words: list[list[Word]]) -> dict[str, 
     from mmocr.evaluation import HmeanIOUMetric
 
     metric = HmeanIOUMetric()
-    for detections, image in zip(found, words, strict=True):
-        truth = _with_polygon(image)
+    for detections, truth in zip(found, words, strict=True):
         sample = {
             "pred_instances": {
                 "polygons": [polygon.flatten() for polygon in detections.polygons],

@@ -11,36 +11,30 @@ from typing import Any
 import cv2
 import numpy as np
 
-from ocrpretrain.config import build, read
+from ocrpretrain.config import build
 from ocrpretrain.data.sources.base import AnnotatedImage
 from ocrpretrain.drawing import FOUND, IGNORED, TRUTH, draw_polygons, tile
 from ocrpretrain.errors import ConfigError
 from ocrpretrain.evaluation.detection import Detections
-from ocrpretrain.transfer import compat
 
 PathLike = str | os.PathLike[str]
 MAX_SIDE = 640
 
 
 def detections_picture(
-    run: PathLike, results: Mapping[str, Any], found: list[Detections], count: int, columns: int
+    evaluation: Mapping[str, Any], found: list[Detections], count: int, columns: int
 ) -> np.ndarray:
     """Evenly spread test images: truth green, don't-care grey, detections red.
 
     Args:
-        run: folder of an evaluated finetuning run.
-        results: the record of its evaluation, for the threshold.
+        evaluation: of the run, for the images and the threshold.
         found: its detections.
         count: number of images.
         columns: images per row.
     """
-    compat.install()
-    cfg = read(Path(run) / "config.py")
-    source = build(cfg["test_dataloader"]["dataset"]["source"])
-    if len(source) != len(found):
-        raise ConfigError(f"{run}: was evaluated on other images than its config names")
+    source = build(evaluation["source"])
     indices = np.linspace(0, len(found) - 1, min(count, len(found))).round().astype(int)
-    drawn = [_draw(source[i], found[i], results["threshold"]) for i in indices.tolist()]
+    drawn = [_draw(source[i], found[i], evaluation["threshold"]) for i in indices.tolist()]
     return tile(drawn, columns)
 
 
@@ -56,7 +50,7 @@ def _draw(item: AnnotatedImage, detections: Detections, threshold: float) -> np.
 
 
 def last_evaluation(run: PathLike) -> dict[str, Any]:
-    """The record of a run's last evaluation.
+    """A run's last evaluation: its record, and the source of the images.
 
     Raises:
         ConfigError: a run that was not evaluated.

@@ -87,8 +87,9 @@ def test_rows_of_another_recipe_are_not_compared_silently(tmp_path):
     file = tmp_path / "results.jsonl"
     append_result(file, record(), counts_of_two_images())
     append_result(file, record("OCLIPHead", config_hash="b"), counts_of_two_images())
-    notes = {row["head"]: row["note"] for row in rows(file)}
-    assert notes["none"] == "" and "not comparable" in notes["OCLIPHead"]
+    table = {row["head"]: row for row in rows(file)}
+    assert table["none"]["note"] == "" and table["none"]["delta"] == 0
+    assert "not comparable" in table["OCLIPHead"]["note"] and table["OCLIPHead"]["delta"] is None
 
 
 def test_repeated_seeds_are_marked(tmp_path):
