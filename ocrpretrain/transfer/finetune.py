@@ -104,34 +104,35 @@ def use_sources(
     cfg: Mapping[str, Any], train: PathLike | None, test: PathLike | None
 ) -> dict[str, Any]:
     """The config with its images replaced by folders or zips."""
-    cfg = copy.deepcopy(dict(cfg))
-    if train is not None:
-        for split, (low, high) in (WITHOUT_TEST if test is None else WITH_TEST).items():
-            cfg[f"{split}_dataloader"]["dataset"] = _source_dataset(
-                cfg[f"{split}_dataloader"], train, low, high
-            )
-    if test is not None:
-        loader = cfg["test_dataloader"]
-        loader["dataset"] = _source_dataset(loader, test, 0.0, 1.0)
-    return cfg
+    shares = {split: (train, share) for split, share in WITH_TEST.items()}
+    if test is None:
+        shares = {split: (train, share) for split, share in WITHOUT_TEST.items()}
+    else:
+        shares["test"] = (test, (0.0, 1.0))
+    replaced = {
+        f"{split}_dataloader": _with_source(cfg[f"{split}_dataloader"], path, *share)
+        for split, (path, share) in shares.items()
+        if path is not None
+    }
+    return {**cfg, **replaced}
 
 
-def _source_dataset(
+def _with_source(
     loader: Mapping[str, Any], path: PathLike, start: float, stop: float
 ) -> dict[str, Any]:
     old = loader["dataset"]
-    source = {
-        "type": "ocrpretrain.data.Folder",
-        "path": str(Path(path).resolve()),
-        "start": start,
-        "stop": stop,
-    }
-    return {
+    dataset = {
         "type": "ocrpretrain.transfer.dataset.SourceDataset",
-        "source": source,
+        "source": {
+            "type": "ocrpretrain.data.Folder",
+            "path": str(Path(path).resolve()),
+            "start": start,
+            "stop": stop,
+        },
         "pipeline": old["pipeline"],
         "test_mode": old.get("test_mode", False),
     }
+    return {**loader, "dataset": dataset}
 
 
 def run_record(

@@ -254,6 +254,29 @@ def test_mistakes_in_a_finetune_config(load, tmp_path, text, where, message):
     assert lines and message in lines[0]
 
 
+def test_held_out_and_test_images_are_never_trained_on(load, tmp_path):
+    """Even where a config uses one dict for two loaders; the caller's config is not changed."""
+    from ocrpretrain.config import build
+    from ocrpretrain.data import SyntheticScenes
+    from ocrpretrain.data.prepare.folder import write_folder
+    from ocrpretrain.transfer.finetune import use_sources
+
+    source = SyntheticScenes(30, size=(32, 32), words=(0, 0), fresh=False)
+    folder = write_folder(source, tmp_path / "set")
+    cfg = load(CONFIG)
+    cfg["test_dataloader"] = cfg["val_dataloader"]
+    before = copy.deepcopy(cfg)
+    for test, sizes in ((None, [21, 3, 6]), (folder, [27, 3, 30])):
+        used = use_sources(cfg, folder, test)
+        parts = [
+            build(used[f"{s}_dataloader"]["dataset"]["source"]) for s in ("train", "val", "test")
+        ]
+        assert [len(part) for part in parts] == sizes
+        taken = [{part[i].id for i in range(len(part))} for part in parts]
+        assert not taken[0] & taken[1] and (test or not (taken[0] | taken[1]) & taken[2])
+    assert cfg == before
+
+
 def test_override_that_does_not_exist(load):
     with pytest.raises(ConfigError, match="train_cfg.max_epoch: no such key"):
         load(CONFIG, {"train_cfg.max_epoch": 1})
