@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import netrc
 import os
@@ -95,7 +96,8 @@ def pretrain(
         config: a pretrain config.
         overrides: dotted path -> value, as `--cfg-options`.
         work_dir: where to write; `work_dirs/<config name>` by default.
-        resume: go on from the run's last checkpoint if there is one.
+        resume: go on from the run's last checkpoint if there is one; a finished run goes on where
+            the trainer's length is now another.
         overwrite: start again where a finished run lies.
         dry_run: check, build, and take one training and one validation step; write nothing.
 
@@ -109,7 +111,7 @@ def pretrain(
     folder = Path(work_dir or cfg.get("work_dir") or Path("work_dirs") / Path(config).stem)
     last = folder / "checkpoints" / "last.ckpt"
     if not dry_run:
-        _check_folder(folder, last, resume, overwrite)
+        _check_folder(folder, last, resume, overwrite, cfg["trainer"])
     _quiet()
     share_cores(cfg["data"].get("num_workers", 0))
     L.seed_everything(cfg.get("seed", 0), workers=True, verbose=False)
@@ -194,11 +196,19 @@ def _extra_callbacks(cfg: Mapping[str, Any]) -> list[L.Callback]:
     return [build(spec) for spec in cfg.get("callbacks", ())]
 
 
-def _check_folder(folder: Path, last: Path, resume: bool, overwrite: bool) -> None:
-    if (folder / "run.json").exists() and not overwrite:
-        raise ConfigError(
-            f"{folder}: holds a finished run; use another --work-dir, or --overwrite to replace it"
-        )
+def _check_folder(
+    folder: Path, last: Path, resume: bool, overwrite: bool, trainer: Mapping[str, Any]
+) -> None:
+    record = folder / "run.json"
+    if record.exists() and not overwrite:
+        before = json.loads(record.read_text("utf-8"))["config"]["trainer"]
+        longer = any(before.get(key) != trainer.get(key) for key in ("max_epochs", "max_steps"))
+        if not (resume and longer):
+            raise ConfigError(
+                f"{folder}: holds a finished run; use another --work-dir, --overwrite to replace "
+                "it, or --resume with another trainer.max_epochs to train on"
+            )
+        record.unlink()
     if last.exists() and not (resume or overwrite):
         raise ConfigError(
             f"{folder}: holds an unfinished run; --resume goes on, --overwrite starts again"

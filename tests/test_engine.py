@@ -47,7 +47,7 @@ def test_a_run_leaves_config_checkpoints_record_and_curve(tmp_path):
 def test_resume_goes_on_where_an_interrupted_run_stopped(tmp_path, capsys):
     whole = pretrain(CONFIG, work_dir=tmp_path / "whole")
     half = tmp_path / "half"
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(RuntimeError, match="power"):
         _interrupted(half)
     with pytest.raises(ConfigError, match="--resume goes on"):
         pretrain(CONFIG, work_dir=half)
@@ -68,7 +68,7 @@ def _interrupted(folder):
 
     def save_then_stop(self, trainer, pl_module, checkpoint):
         if trainer.current_epoch == 1:
-            raise KeyboardInterrupt
+            raise RuntimeError("the power goes")
         original(self, trainer, pl_module, checkpoint)
 
     callbacks.RunRecord.on_save_checkpoint = save_then_stop
@@ -92,6 +92,13 @@ def test_a_finished_run_is_not_overwritten_unless_asked(tmp_path):
     assert (folder / "run.json").read_text() == before
     pretrain(CONFIG, {"seed": 1}, work_dir=folder, overwrite=True)
     assert json.loads((folder / "run.json").read_text())["config"]["seed"] == 1
+
+
+def test_a_finished_run_is_trained_on_where_it_gets_longer(tmp_path):
+    folder = pretrain(CONFIG, {"trainer.max_epochs": 1}, work_dir=tmp_path / "run")
+    pretrain(CONFIG, {"trainer.max_epochs": 3}, work_dir=folder, resume=True)
+    record = json.loads((folder / "run.json").read_text())
+    assert record["images_seen"] == 48 and record["steps"] == 12
 
 
 def test_dry_run_writes_nothing(tmp_path, capsys):
@@ -121,7 +128,7 @@ def test_init_fills_and_names_what_stays_new(tmp_path, transfer_file, capsys):
 
 def test_the_curve_before_a_resume_is_kept(tmp_path):
     folder = tmp_path / "run"
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(RuntimeError, match="power"):
         _interrupted(folder)
     (folder / "metrics.csv").write_text("epoch\n0\n")
     pretrain(CONFIG, work_dir=folder, resume=True)
