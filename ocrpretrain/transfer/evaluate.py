@@ -12,6 +12,7 @@ from typing import Any, cast
 
 import numpy as np
 import torch
+from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 from rich.progress import track
@@ -62,6 +63,7 @@ def evaluate(
     if not (folder / "run.json").is_file():
         raise ConfigError(f"{folder}: holds no finished run (run.json)")
     compat.install()
+    MMLogger.get_instance("ocrpretrain", log_level="WARNING")  # not one line per threshold
     start = time.monotonic()
     record: dict[str, Any] = json.loads((folder / "run.json").read_text("utf-8"))
     cfg = use_sources(read(folder / "config.py"), None, test)

@@ -1,4 +1,4 @@
-# The demo's finetuning on generated scenes: about a minute and a half on 2 cores.
+# The demo's finetuning on generated scenes: about a minute on 2 cores.
 # Command:  make demo
 _base_ = ["./dbnet_clip-resnet-toy_40e_icdar2015.py"]
 
@@ -24,7 +24,7 @@ train_dataloader = dict(
     dataset=dict(
         _delete_=True,
         type="ocrpretrain.transfer.dataset.SourceDataset",
-        source=dict(length=1024, seed=10, **_scenes),
+        source=dict(length=768, seed=10, **_scenes),
         pipeline=_train,
     )
 )
@@ -45,7 +45,7 @@ test_dataloader = dict(
     )
 )
 param_scheduler = [
-    dict(type="LinearLR", start_factor=0.1, end=40, by_epoch=False),
-    dict(type="PolyLR", power=0.9, eta_min=1e-6, begin=40, end=384, by_epoch=False),
+    dict(type="LinearLR", start_factor=0.1, end=20, by_epoch=False),
+    dict(type="PolyLR", power=0.9, eta_min=1e-6, begin=20, end=192, by_epoch=False),
 ]
-train_cfg = dict(max_epochs=3)
+train_cfg = dict(max_epochs=2)
