@@ -14,8 +14,7 @@ from ocrpretrain.errors import DataError
 
 PRETRAIN = "configs/pretrain/oclip_clip-resnet-nano_demo_synthetic.py"
 FINETUNE = "configs/finetune/textdet/dbnet_clip-resnet-nano_demo_synthetic.py"
-FINETUNE_DATA = "configs/finetune/textdet/dbnet_clip-resnet-toy_40e_icdar2015.py"
-DATA_EPOCHS = 20  # real photographs at 640 x 640; the config's 40 epochs are for results
+FINETUNE_DATA = "configs/finetune/textdet/dbnet_clip-resnet-toy_80e_icdar2015.py"
 
 
 def demo(folder: Path, data: str | None = None, test: str | None = None) -> None:
@@ -59,11 +58,10 @@ def demo(folder: Path, data: str | None = None, test: str | None = None) -> None
 def _recipe(data: str | None, test: str | None) -> list[object]:
     if data is None:
         return [FINETUNE]
-    epochs = f"train_cfg.max_epochs={DATA_EPOCHS}"
     recipe: list[object] = [FINETUNE_DATA, "--train", data]
     if test is not None:
         recipe += ["--test", test]
-    return [*recipe, "--cfg-options", epochs, f"param_scheduler.1.end={DATA_EPOCHS}"]
+    return recipe
 
 
 def _tool(name: str, *arguments: object) -> None:

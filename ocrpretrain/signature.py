@@ -97,8 +97,9 @@ def argument_errors(
         if key in given:
             errors.append((key, "is set by the engine, not in the config"))
         elif key in named:
-            judged = complete or isinstance(value, SCALARS)
-            if judged and not matches(value, annotations.get(key, Any)):
+            annotation = annotations.get(key, Any)
+            judged = complete or (isinstance(value, SCALARS) and annotation in SCALARS)
+            if judged and not matches(value, annotation):
                 wanted = getattr(annotations[key], "__name__", None) or str(annotations[key])
                 errors.append((key, f"{name} wants {wanted}, found {value!r}"))
         elif not is_open:

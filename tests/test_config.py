@@ -33,7 +33,7 @@ def test_shipped_pretrain_configs(path):
 @pytest.mark.parametrize("path", FINETUNE, ids=lambda p: p.stem)
 def test_shipped_finetune_configs(path):
     check_file(path)
-    assert len(path.read_text().splitlines()) <= 50
+    assert len(path.read_text().splitlines()) <= 40
 
 
 def write(tmp_path, text: str):

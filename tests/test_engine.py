@@ -21,7 +21,9 @@ NANO = {
     "data.train.length": 16, "data.val.length": 8, "data.batch_size": 4, "data.num_workers": 0,
     "data.train.size": (64, 64), "data.val.size": (64, 64), "data.view.size": (64, 64),
     "backbone.width": 8, "head.grid": (2, 2), "trainer.max_epochs": 1,
-    "trainer.enable_progress_bar": False, "trainer.enable_model_summary": False,
+    "trainer.check_val_every_n_epoch": 1,
+    "trainer.enable_progress_bar": False,
+    "trainer.enable_model_summary": False,
 }  # fmt: skip
 
 
