@@ -14,13 +14,12 @@ _test = [
     dict(type="PackTextDetInputs", meta_keys=(*_meta, "scale_factor"))]
 
 train_dataloader = dict(
-    batch_size=8,
-    dataset=dict(source=dict(length=768, seed=10, **_scenes), pipeline=_train, **_dataset))
+    dataset=dict(source=dict(length=1024, seed=10, **_scenes), pipeline=_train, **_dataset))
 val_dataloader = dict(
     dataset=dict(source=dict(length=48, seed=11, **_scenes), pipeline=_test, **_dataset))
 test_dataloader = dict(
     dataset=dict(source=dict(length=64, seed=12, **_scenes), pipeline=_test, **_dataset))
 param_scheduler = [
     dict(type="LinearLR", start_factor=0.1, end=20, by_epoch=False),
-    dict(type="PolyLR", power=0.9, eta_min=1e-6, begin=20, end=192, by_epoch=False)]
+    dict(type="PolyLR", power=0.9, eta_min=1e-6, begin=20, end=512, by_epoch=False)]
 train_cfg = dict(max_epochs=2)

@@ -14,6 +14,7 @@ _train = [
         type="ImgAugWrapper",
         args=[["Fliplr", 0.5], dict(cls="Affine", rotate=[-10, 10]), ["Resize", [0.6, 1.6]]]),
     dict(type="TextDetRandomCrop", target_size=320, positive_sample_ratio=0.9),
+    dict(type="ocrpretrain.transfer.dataset.CastPolygons"),
     _base_.train_pipeline[-1]]
 train_dataloader = dict(
     batch_size=4, num_workers=1, persistent_workers=True,
