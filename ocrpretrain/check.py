@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from ocrpretrain.cli import needs_transfer
 from ocrpretrain.config import load, read
 from ocrpretrain.errors import ConfigError
 
@@ -17,11 +18,10 @@ def check_file(path: str | os.PathLike[str]) -> None:
     if _is_finetune(path):
         try:
             from ocrpretrain.transfer.mmocr import load as load_finetune
+
+            load_finetune(path)
         except ModuleNotFoundError as error:
-            raise ConfigError(
-                f"{path}: needs the transfer extra: pip install 'ocrpretrain[transfer]' ({error})"
-            ) from None
-        load_finetune(path)
+            raise ConfigError(f"{path}: {needs_transfer(error)}") from None
     else:
         load(path)
 

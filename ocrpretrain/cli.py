@@ -10,6 +10,8 @@ from typing import Any
 
 from ocrpretrain.errors import OCRPretrainError
 
+MM_PACKAGES = ("mmocr", "mmdet", "mmcv")
+
 
 def run(main: Callable[[], Any]) -> None:
     """Call a tool's main; a user's mistake is printed and ends with exit code 2."""
@@ -17,7 +19,18 @@ def run(main: Callable[[], Any]) -> None:
         main()
     except OCRPretrainError as error:
         print(error, file=sys.stderr)
-        raise SystemExit(2) from None
+    except ModuleNotFoundError as error:
+        print(needs_transfer(error), file=sys.stderr)
+    else:
+        return
+    raise SystemExit(2)
+
+
+def needs_transfer(error: ModuleNotFoundError) -> str:
+    """What to install where an mm package is missing; any other missing module is raised again."""
+    if (error.name or "").partition(".")[0] not in MM_PACKAGES:
+        raise error
+    return f"needs the transfer extra: pip install 'ocrpretrain[transfer]' ({error})"
 
 
 def add_cfg_options(parser: argparse.ArgumentParser) -> None:

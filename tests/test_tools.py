@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
 import runpy
 import sys
@@ -81,8 +80,9 @@ def test_check_config_reports_all_files(monkeypatch, capsys, tmp_path):
 
 
 def test_a_finetune_config_without_mmocr_says_what_to_install(monkeypatch, tmp_path, capsys):
-    if importlib.util.find_spec("mmocr"):
-        monkeypatch.setitem(sys.modules, "ocrpretrain.transfer.mmocr", None)
+    for name in ("mmocr", "mmdet"):
+        monkeypatch.setitem(sys.modules, name, None)
+        monkeypatch.setitem(sys.modules, f"{name}.utils", None)
     file = tmp_path / "detector.py"
     file.write_text("model = dict(type='DBNet')\n")
     assert run(monkeypatch, "check_config", str(file)) == 2

@@ -1,5 +1,5 @@
 # DBNet with a neck of 64 channels, for backbones of width 16, on 100 images and 2 CPU cores.
-# Crops near the test scale: 480 steps of MMOCR's 640 x 640 with zooms up to 3 x taught nothing.
+# Too short for a random backbone (see docs/results): 1,760 steps end on DBNet's plateau.
 # python tools/finetune.py THIS --weights FILE --train FOLDER_OR_ZIP --test FOLDER_OR_ZIP
 _base_ = [
     "mmocr::textdet/dbnet/_base_dbnet_resnet18_fpnc.py",
