@@ -68,8 +68,8 @@ class SourceDataset(BaseDataset):
             "sample_idx": idx,
             "instances": [
                 {
-                    "polygon": word.polygon.flatten().tolist(),
-                    "bbox": [*word.polygon.min(0).tolist(), *word.polygon.max(0).tolist()],
+                    "polygon": word.outline.flatten().tolist(),
+                    "bbox": [*word.outline.min(0).tolist(), *word.outline.max(0).tolist()],
                     "bbox_label": 0,
                     "ignore": word.ignore,
                     "text": word.text,

@@ -114,7 +114,7 @@ def predict(
 
 def _matches(found: list[Detections], words: list[list[Word]]) -> list[ImageMatch]:
     return [
-        ImageMatch([w.polygon for w in truth], [w.ignore for w in truth], d.polygons, d.scores)
+        ImageMatch([w.outline for w in truth], [w.ignore for w in truth], d.polygons, d.scores)
         for d, truth in zip(found, words, strict=True)
     ]
 
@@ -131,7 +131,7 @@ def mmocr_metric(found: list[Detections], words: list[list[Word]]) -> dict[str, 
                 "scores": np.array(detections.scores),
             },
             "gt_instances": {
-                "polygons": [word.polygon.flatten() for word in truth],
+                "polygons": [word.outline.flatten() for word in truth],
                 "ignored": np.array([word.ignore for word in truth], bool),
             },
         }

@@ -18,6 +18,17 @@ class Word:
     polygon: np.ndarray | None = None  # (N, 2) float32, pixels, x then y
     ignore: bool = False  # illegible or a don't-care region: neither trained on nor scored
 
+    @property
+    def outline(self) -> np.ndarray:
+        """The polygon of a word that must have one, (N, 2).
+
+        Raises:
+            DataError: a weak label, which neither trains nor scores a detector.
+        """
+        if self.polygon is None:
+            raise DataError(f"the word {self.text!r} has no polygon: a detector cannot use it")
+        return self.polygon
+
 
 @dataclass(slots=True)
 class AnnotatedImage:
