@@ -14,7 +14,7 @@ from ocrpretrain.errors import DataError
 
 PRETRAIN = "configs/pretrain/oclip_clip-resnet-nano_demo_synthetic.py"
 FINETUNE = "configs/finetune/textdet/dbnet_clip-resnet-nano_demo_synthetic.py"
-FINETUNE_DATA = "configs/finetune/textdet/dbnet_clip-resnet-toy_80e_icdar2015.py"
+FINETUNE_DATA = "configs/finetune/textdet/dbnet_clip-resnet-toy_240e_icdar2015.py"
 
 
 def demo(folder: Path, data: str | None = None, test: str | None = None) -> None:

@@ -6,20 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from mmcv.transforms import BaseTransform
 from mmengine.dataset import BaseDataset
 
 from ocrpretrain.config import build
 from ocrpretrain.data.sources.base import Source
 from ocrpretrain.errors import DataError
-
-
-class CastPolygons(BaseTransform):
-    """float32 polygons after `TextDetRandomCrop`, which returns float64: OpenCV refuses those."""
-
-    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
-        results["gt_polygons"] = [polygon.astype(np.float32) for polygon in results["gt_polygons"]]
-        return results
 
 
 class SourceDataset(BaseDataset):

@@ -1,6 +1,6 @@
 # The demo's finetuning on generated scenes: about a minute on 2 cores.
 # Command:  make demo
-_base_ = ["./dbnet_clip-resnet-toy_80e_icdar2015.py"]
+_base_ = ["./dbnet_clip-resnet-toy_240e_icdar2015.py"]
 
 _scenes = dict(
     type="ocrpretrain.data.SyntheticScenes", size=(256, 256), words=(2, 6),
