@@ -155,8 +155,18 @@ def pretrain_errors(cfg: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         known = isinstance(entry, Mapping) and "file" in entry and not set(entry) - {"file", "only"}
         if not known or not isinstance(entry.get("only", []), list | tuple):
             yield f"init.{index}", f"takes dict(file=..., only=[...]), found {entry!r}"
+    yield from _never_validated(cfg.get("trainer"))
     sections = {section: value for section, value in cfg.items() if section in SECTIONS}
     yield from typed_errors(sections, lambda name, where: [resolve(name)])
+
+
+def _never_validated(trainer: Any) -> Iterator[tuple[str, str]]:
+    if not isinstance(trainer, Mapping):
+        return
+    every, epochs = trainer.get("check_val_every_n_epoch", 1), trainer.get("max_epochs", -1)
+    if isinstance(every, int) and isinstance(epochs, int) and 0 < epochs < every:
+        what = f"{every} is more than max_epochs={epochs}: no checkpoint would be the best"
+        yield "trainer.check_val_every_n_epoch", what
 
 
 Resolver = Callable[[str, str], list[Callable[..., Any]]]

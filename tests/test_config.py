@@ -76,6 +76,11 @@ MISTAKES = [
     ("init = [dict(files='x')]", "init.0", "takes dict(file=..., only=[...])"),
     ("seed = '0'", "seed", "wants int"),
     ("freeze = 'backbone'", "freeze", "wants list"),
+    (
+        "trainer = dict(max_epochs=1)",
+        "trainer.check_val_every_n_epoch",
+        "2 is more than max_epochs=1",
+    ),
     ("trainer = 3", "trainer", "wants a dict, found 3"),
 ]
 

@@ -28,6 +28,7 @@ class Sample:
         polygons: one (N, 2) float32 per word in pixels of the view, None for a weak label.
         id: name of the image.
         seed: what every later random choice about this sample derives from.
+        cropped: legible words that the crop took out of the label.
     """
 
     image: np.ndarray
@@ -36,6 +37,7 @@ class Sample:
     polygons: list[np.ndarray | None]
     id: str
     seed: int
+    cropped: int = 0
 
 
 class SceneView:
@@ -69,6 +71,7 @@ class SceneView:
     def __call__(self, item: AnnotatedImage, seed: int) -> Sample:
         """Cut the view from an annotated image; the same seed cuts the same view."""
         image, words = item.image, [word for word in item.words if not word.ignore]
+        legible = len(words)
         weak = any(word.polygon is None for word in item.words)
         if self.train and not weak and self.crop != (1.0, 1.0):
             image, words = self._crop(image, words, np.random.default_rng(seed))
@@ -78,7 +81,8 @@ class SceneView:
         scale = np.array([width / image.shape[1], height / image.shape[0]], np.float32)
         canvas, mask = self._pad(resize(image, height, width))
         polygons = [None if word.polygon is None else word.polygon * scale for word in words]
-        return Sample(canvas, mask, [word.text for word in words], polygons, item.id, seed)
+        text, cropped = [word.text for word in words], legible - len(words)
+        return Sample(canvas, mask, text, polygons, item.id, seed, cropped)
 
     def _crop(
         self, image: np.ndarray, words: list[Word], rng: np.random.Generator

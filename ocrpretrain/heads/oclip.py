@@ -122,10 +122,8 @@ class OCLIPHead(Head):
         valid = None if self.pad_in_mean else valid_B > 0
         contrastive = contrastive_loss(image_BD, text_BD, self.logit_scale.exp(), valid)
         losses = {"character": character, "contrastive": contrastive}
-        metrics = {
-            "logit_scale": self.logit_scale.exp().detach(),
-            "dropped_words": torch.tensor(float(batch["dropped"])),
-        }
+        metrics = {name: torch.tensor(float(n)) for name, n in batch["left_out"].items()}
+        metrics["logit_scale"] = self.logit_scale.exp().detach()
         if len(word_ND):
             hit_N = logits_NV.argmax(-1) == batch["target"]
             metrics["char_accuracy"] = hit_N.float().mean()

@@ -14,6 +14,8 @@ from ocrpretrain.data.views import Sample, stack_images
 from ocrpretrain.heads.base import Batch
 from ocrpretrain.layers.packing import Packed
 
+LEFT_OUT = ("cropped_words", "unknown_characters", "unknown_words", "surplus_words", "cut_words")
+
 
 class PackedWords(TypedDict):
     """The real words of a batch.
@@ -35,19 +37,20 @@ class OCLIPBatch(Batch, PackedWords):
     """A batch for `OCLIPHead`.
 
     Attributes:
-        dropped: words left out because no character is in the charset.
+        left_out: how much of the labels the batch leaves out, by reason: see `OCLIPCollator`.
     """
 
-    dropped: int
+    left_out: dict[str, int]
 
 
 @dataclass(frozen=True)
 class OCLIPCollator:
     """List of samples -> `OCLIPBatch`.
 
-    Labels are split at blanks; characters outside the charset are left out of a word, and a word
-    without any character left is dropped and counted. The choice of the masked character, and of
-    the words where there are more than `max_words`, follows the sample's own seed.
+    Labels are split at blanks. What is left out is counted: `cropped_words` by the view,
+    `unknown_characters` outside the charset, `unknown_words` of such characters alone,
+    `surplus_words` beyond `max_words`, and `cut_words` that lose their end. The choice of the
+    masked character, and of the words where there is a surplus, follows the sample's own seed.
     """
 
     charset: Charset
@@ -58,15 +61,10 @@ class OCLIPCollator:
     def __call__(self, samples: list[Sample]) -> OCLIPBatch:
         words: list[list[str]] = []
         rows: list[tuple[int, int, list[int], int]] = []  # image, slot, ids, masked position
-        dropped = 0
+        left_out: dict[str, int] = dict.fromkeys(LEFT_OUT, 0)
         for index, sample in enumerate(samples):
             rng = np.random.default_rng(sample.seed)
-            parts = [self.charset.filter(part) for text in sample.text for part in text.split()]
-            kept = [part for part in parts if part]
-            dropped += len(parts) - len(kept)
-            if len(kept) > self.max_words:
-                chosen = np.sort(rng.choice(len(kept), self.max_words, replace=False))
-                kept = [kept[i] for i in chosen]
+            kept = self.choose(sample, rng, left_out)
             words.append(kept)
             for slot, word in enumerate(kept):
                 ids = self.encode(word)
@@ -81,9 +79,26 @@ class OCLIPCollator:
             mask=mask,
             text=words,
             id=[sample.id for sample in samples],
-            dropped=dropped,
+            left_out=left_out,
             **self.pack(rows, len(samples)),
         )
+
+    def choose(
+        self, sample: Sample, rng: np.random.Generator, left_out: dict[str, int]
+    ) -> list[str]:
+        """The words of one image that take part; adds what is left out to `left_out`."""
+        raw = [part for text in sample.text for part in text.split()]
+        parts = [self.charset.filter(part) for part in raw]
+        kept = [part for part in parts if part]
+        left_out["cropped_words"] += sample.cropped
+        left_out["unknown_characters"] += sum(map(len, raw)) - sum(map(len, parts))
+        left_out["unknown_words"] += len(parts) - len(kept)
+        if len(kept) > self.max_words:
+            left_out["surplus_words"] += len(kept) - self.max_words
+            chosen = np.sort(rng.choice(len(kept), self.max_words, replace=False))
+            kept = [kept[i] for i in chosen]
+        left_out["cut_words"] += sum(len(word) >= self.max_label_length for word in kept)
+        return kept
 
     def encode(self, word: str) -> list[int]:
         """Ids of one word, cut to leave room for EOS."""

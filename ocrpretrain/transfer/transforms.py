@@ -20,10 +20,15 @@ class WordCrop(TextDetRandomCrop):
         positive_sample_ratio: share of crops that hold a word.
     """
 
+    def __init__(self, target_size: tuple[int, int], positive_sample_ratio: float = 0.9) -> None:
+        super().__init__(target_size, positive_sample_ratio)  # pyright: ignore[reportCallIssue]
+        self.target_size: tuple[int, int] = target_size
+        self.positive_sample_ratio: float = positive_sample_ratio
+
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         words = zip(results["gt_polygons"], results["gt_ignored"], strict=True)
         self._legible = [polygon for polygon, ignored in words if not ignored]
-        results = super().transform(results)
+        results = super().transform(results)  # pyright: ignore[reportAssignmentType]
         results["gt_polygons"] = [polygon.astype(np.float32) for polygon in results["gt_polygons"]]
         return results
 

@@ -41,8 +41,10 @@ def test_polygons_follow_the_pixels(seed, resize):
 
 def test_words_cut_by_the_crop_leave_the_label():
     view = SceneView((64, 64), crop=(0.3, 0.3))
-    kept = [bool(view(scene(x=100, y=50), seed).text) for seed in range(60)]
+    samples = [view(scene(x=100, y=50), seed) for seed in range(60)]
+    kept = [len(sample.text) for sample in samples]
     assert any(kept) and not all(kept)
+    assert [sample.cropped for sample in samples] == [1 - n for n in kept]
 
 
 def test_an_image_with_a_weak_label_is_never_cropped():

@@ -49,7 +49,6 @@ def test_words_are_packed_split_and_masked_once():
     collate = OCLIPCollator(Charset.load(94), 25, 32)
     batch = collate([sample(["New York", "a  b", "日本"]), sample([])])
     assert batch["text"] == [["New", "York", "a", "b"], []]
-    assert batch["dropped"] == 1
     assert batch["packed"].image.tolist() == [0] * 4 and batch["packed"].slots == 4
     assert batch["tokens"].shape == (4, 5)  # the longest word and EOS
     charset = Charset.load(94)
@@ -59,6 +58,18 @@ def test_words_are_packed_split_and_masked_once():
         changed = (tokens != masked).nonzero().flatten()
         assert len(changed) == 1 and masked[changed] == charset.mask_id
         assert tokens[changed] == target and 1 <= target <= 94
+
+
+def test_everything_left_out_is_counted():
+    few = sample(["naïve", "日本", "x" * 24, "x" * 25, "a b c"])
+    few.cropped = 3
+    batch = OCLIPCollator(Charset.load(94), 25, 5)([few, sample([])])
+    assert len(batch["text"][0]) == 5
+    left_out = batch["left_out"]
+    assert left_out.pop("cut_words") == sum(len(word) == 25 for word in batch["text"][0])
+    assert left_out == {
+        "cropped_words": 3, "unknown_characters": 3, "unknown_words": 1, "surplus_words": 1
+    }  # fmt: skip
 
 
 def test_masks_follow_the_seed_and_never_hit_eos():

@@ -62,7 +62,7 @@ def packed_batch(tensors, ids_name: str) -> OCLIPBatch:
         masked=masked,
         target=tensors["input/masked_chars"].long()[image, slot],
         packed=packed,
-        dropped=0,
+        left_out={},
     )
 
 
