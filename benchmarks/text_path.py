@@ -14,9 +14,8 @@ import time
 import torch
 from torch import Tensor
 
-from ocrpretrain.data.charset import Charset
-from ocrpretrain.heads import OCLIPHead
-from ocrpretrain.heads.oclip_batch import OCLIPCollator
+from ocrpretrain.heads.oclip import ImageTokens, OCLIPHead
+from ocrpretrain.heads.oclip_batch import MaskedWord
 from ocrpretrain.layers.packing import Packed
 
 SLOTS, LENGTH, WORDS, LETTERS = 32, 25, 9, 5  # SynthText: about 9 words of 5 letters an image
@@ -37,11 +36,11 @@ def main() -> None:
     args = parser.parse_args()
     torch.manual_seed(0)
     head = OCLIPHead((2048,), (32,))
-    collator = OCLIPCollator(Charset.load(94), LENGTH, SLOTS)
-    ids = collator.encode("x" * LETTERS)
-    rows = [(i, s, ids, 0) for i in range(args.images) for s in range(WORDS)]
-    words = collator.pack(rows, args.images)
-    memory = torch.randn(args.images, 257, 384)
+    slots = [(image, slot) for image in range(args.images) for slot in range(WORDS)]
+    words = head.collator().pack(
+        [MaskedWord(*place, "x" * LETTERS, [0]) for place in slots], args.images
+    )
+    image = ImageTokens(torch.empty(0), torch.randn(args.images, 256, 384), head.image_pos, None)
     layouts = {
         "packed": (words["masked"], words["packed"]),
         "padded": padded(args.images, words["masked"]),
@@ -51,13 +50,13 @@ def main() -> None:
     for _ in range(args.rounds + 1):
         for name, (tokens, packed) in layouts.items():
             start = time.perf_counter()
-            out = head.read(head.encode_words(tokens), memory, head.image_pos, packed, None)
+            out = head.read(head.encode_words(tokens)[0], image, packed)
             out.sum().backward()
             times[name].append(time.perf_counter() - start)
             logits[name] = packed.pad(out.detach())[:, :WORDS]
     assert torch.allclose(logits["packed"], logits["padded"], atol=1e-4)
     median = {name: statistics.median(values[1:]) for name, values in times.items()}
-    bound = SLOTS * LENGTH / (WORDS * len(ids))
+    bound = SLOTS * LENGTH / (WORDS * (LETTERS + 1))
     ratio = median["padded"] / median["packed"]
     print(f"padded {median['padded']:.3f} s, packed {median['packed']:.3f} s: {ratio:.1f} x")
     print(f"bound from character positions: {bound:.1f} x (threads: {torch.get_num_threads()})")

@@ -13,6 +13,8 @@ import torch.distributed as dist
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from ocrpretrain.data.sources.base import Source
+from ocrpretrain.data.sources.fewer_labels import FewerLabels
+from ocrpretrain.data.sources.part import Part
 from ocrpretrain.data.views import VIEWS, Sample
 from ocrpretrain.errors import ConfigError, DataError
 
@@ -36,8 +38,7 @@ class ViewDataset(Dataset[Sample]):
     def __getitem__(self, position: int) -> Sample:
         epoch, index = divmod(position, len(self.source))
         # A generator draws new images every epoch; files are the same images again.
-        fresh = getattr(self.source, "fresh", False)
-        item = self.source[position if fresh else index]
+        item = self.source[position if self.source.fresh else index]
         epoch = VALIDATION_EPOCH if self.fixed else epoch
         return self.view(item, sample_seed(self.seed, epoch, index))
 
@@ -76,6 +77,9 @@ class OCRDataModule(L.LightningDataModule):
         view: arguments of the head's view (`size`, `resize`, ...).
         batch_size: images per step and process.
         val_batch_size: images per validation batch; `batch_size` if not given.
+        data_fraction: share of the training images; a smaller share is part of a larger one.
+        label_fraction: share of each training image's words that stay in its label, at least one;
+            a smaller share is part of a larger one.
         num_workers: loader processes.
         seed: given by the engine.
         view_name: given by the engine, from the head.
@@ -83,7 +87,7 @@ class OCRDataModule(L.LightningDataModule):
         size_divisor: given by the engine, from the backbone.
 
     Raises:
-        ConfigError: a view size that the backbone does not divide.
+        ConfigError: a view size that the backbone does not divide, or a share of endless images.
         DataError: fewer training images than one batch.
     """
 
@@ -95,6 +99,8 @@ class OCRDataModule(L.LightningDataModule):
         batch_size: int,
         val_batch_size: int | None = None,
         num_workers: int = 0,
+        data_fraction: float = 1.0,
+        label_fraction: float = 1.0,
         *,
         seed: int = 0,
         view_name: str = "scene",
@@ -111,6 +117,15 @@ class OCRDataModule(L.LightningDataModule):
                 f"data.view.size: {self.train_view.size} is not a multiple of the backbone's "
                 f"size_divisor {size_divisor}"
             )
+        if data_fraction != 1.0:
+            if train.fresh:
+                raise ConfigError(
+                    "data.data_fraction: the source draws new images every epoch, so a share of "
+                    "it is no less; set its length, or fresh=False"
+                )
+            train = Part(train, stop=data_fraction, seed=seed)
+        if label_fraction != 1.0:
+            train = FewerLabels(train, label_fraction, seed)
         if len(train) < batch_size:
             raise DataError(f"data.train: {len(train)} images are less than one batch")
         self.train, self.val = train, val

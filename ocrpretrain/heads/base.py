@@ -50,7 +50,8 @@ class Head(nn.Module, ABC):
     """A pretext task on the features of any backbone.
 
     Subclasses set `view` (which samples they want), `default_loss_weights` (one entry per loss)
-    and `monitor` (the logged metric by which the best checkpoint is chosen, higher is better).
+    and `monitor` (the logged metric by which the best checkpoint is chosen, higher is better; an
+    instance may set another).
 
     Args:
         in_channels: channels of each map; given by the engine.
@@ -62,7 +63,7 @@ class Head(nn.Module, ABC):
     """
 
     view: ClassVar[Literal["scene", "word", "page"]]
-    monitor: ClassVar[str]
+    monitor: str
     default_loss_weights: ClassVar[Mapping[str, float]]
 
     def __init__(

@@ -6,9 +6,10 @@ Shapes: B pairs (of all processes, after gathering), D channels.
 from __future__ import annotations
 
 import torch
-import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor
+
+from ocrpretrain.layers.distributed import world_size
 
 
 def gather_pairs(*tensors: Tensor) -> tuple[Tensor, ...]:
@@ -17,7 +18,7 @@ def gather_pairs(*tensors: Tensor) -> tuple[Tensor, ...]:
     Every process then computes the same global loss; the sum over processes in the gather's
     backward and the mean in DDP's cancel, so the gradient does not depend on their number.
     """
-    if not (dist.is_available() and dist.is_initialized()) or dist.get_world_size() == 1:
+    if world_size() == 1:
         return tensors
     from torch.distributed.nn.functional import all_gather
 

@@ -1,4 +1,4 @@
-"""CLIP's text transformer on any vocabulary: all tokens out, any context length up to the table's.
+"""Text encoders: CLIP's transformer on any vocabulary and context length, and a bag of ids.
 
 Shapes: N texts, L tokens, W width.
 """
@@ -43,6 +43,32 @@ class TextTower(nn.Module):
         x_NLW = self.token_embedding(ids_NL) + self.positional_embedding[:length]
         mask = torch.full((length, length), float("-inf"), device=x_NLW.device).triu(1)
         return self.ln_final(self.transformer(x_NLW, attn_mask=mask))
+
+
+class CharacterBag(nn.Module):
+    """A word as its unordered characters: the mean of their embeddings, then an MLP.
+
+    Args:
+        vocab_size: number of ids; 0 is padding.
+        width: channels (W).
+    """
+
+    def __init__(self, vocab_size: int, width: int) -> None:
+        super().__init__()
+        self.token_embedding = nn.Embedding(vocab_size, width)
+        nn.init.normal_(self.token_embedding.weight, std=0.02)
+        self.mlp = nn.Sequential(
+            nn.Linear(width, 4 * width), QuickGELU(), nn.Linear(4 * width, width)
+        )
+        self.ln_final = nn.LayerNorm(width)
+
+    def forward(self, ids_NL: Tensor) -> Tensor:
+        """(N, L) ids -> (N, L, W), the same vector at each position of a word."""
+        real_NL1 = (ids_NL > 0).unsqueeze(-1)
+        total_NW = (self.token_embedding(ids_NL) * real_NL1).sum(1)
+        mean_NW = total_NW / real_NL1.sum(1).clamp(min=1)
+        state_NW = self.ln_final(self.mlp(mean_NW))
+        return state_NW.unsqueeze(1).expand(-1, ids_NL.shape[1], -1)
 
 
 def init_transformer(blocks: nn.Module, width: int, layers: int) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from ocrpretrain.data import OCRDataModule, SyntheticScenes
+from ocrpretrain.data import FewerLabels, OCRDataModule, SyntheticScenes
 from ocrpretrain.data.datamodule import EpochSampler, sample_seed
 from ocrpretrain.data.views import stack_images
 from ocrpretrain.errors import ConfigError, DataError
@@ -65,3 +65,30 @@ def test_mistakes():
         module(batch_size=11)
     with pytest.raises(ConfigError, match="view 'word'"):
         module(view_name="word")
+
+
+def test_smaller_shares_of_images_and_labels_are_part_of_larger_ones():
+    words, images = [], []
+    for share in (0.25, 0.5, 1.0):
+        source = SyntheticScenes(8, size=(64, 64), words=(3, 4), fresh=False)
+        data = OCRDataModule(
+            source, source, {"size": 64}, 2, data_fraction=share, label_fraction=share
+        )
+        items = {item.id: item for item in map(data.train.__getitem__, range(len(data.train)))}
+        assert len(items) == 8 * share
+        images.append(set(items))
+        words.append({(i, word.text) for i, item in items.items() for word in item.words})
+    assert images[0] < images[1] < images[2] and words[0] < words[1] < words[2]
+    labels = FewerLabels(source, 0.25)
+    assert [len(labels[i].words) for i in range(8)] == [
+        min(1, len(source[i].words)) for i in range(8)
+    ]
+    assert (labels[0].image == source[0].image).all()
+
+
+def test_a_share_of_an_endless_generator_is_refused():
+    with pytest.raises(ConfigError, match="fresh=False"):
+        module(data_fraction=0.5)
+    assert module(label_fraction=0.5).train.fresh
+    with pytest.raises(DataError, match=r"\(0, 1\]"):
+        module(label_fraction=0.0)

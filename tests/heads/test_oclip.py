@@ -8,6 +8,7 @@ import torch
 
 from ocrpretrain.backbones import CLIPResNet
 from ocrpretrain.data.charset import Charset
+from ocrpretrain.data.tokenizer import CharacterTokenizer
 from ocrpretrain.data.views import Sample
 from ocrpretrain.errors import ConfigError
 from ocrpretrain.heads import OCLIPHead
@@ -33,6 +34,11 @@ def sample(text: list[str], seed: int = 0, padded: bool = False) -> Sample:
     return Sample(image, mask, text, [None] * len(text), f"id{seed}", seed)
 
 
+def collator(max_words: int = 32, **options) -> OCLIPCollator:
+    charset = Charset.load(94)
+    return OCLIPCollator(charset, 25, max_words, CharacterTokenizer(charset), **options)
+
+
 @pytest.fixture
 def model():
     backbone = CLIPResNet((1, 1, 1, 1), 8)
@@ -46,7 +52,7 @@ def run(model, samples):
 
 
 def test_words_are_packed_split_and_masked_once():
-    collate = OCLIPCollator(Charset.load(94), 25, 32)
+    collate = collator()
     batch = collate([sample(["New York", "a  b", "日本"]), sample([])])
     assert batch["text"] == [["New", "York", "a", "b"], []]
     assert batch["packed"].image.tolist() == [0] * 4 and batch["packed"].slots == 4
@@ -63,7 +69,7 @@ def test_words_are_packed_split_and_masked_once():
 def test_everything_left_out_is_counted():
     few = sample(["naïve", "日本", "x" * 24, "x" * 25, "a b c"])
     few.cropped = 3
-    batch = OCLIPCollator(Charset.load(94), 25, 5)([few, sample([])])
+    batch = collator(max_words=5)([few, sample([])])
     assert len(batch["text"][0]) == 5
     left_out = batch["left_out"]
     assert left_out.pop("cut_words") == sum(len(word) == 25 for word in batch["text"][0])
@@ -73,11 +79,11 @@ def test_everything_left_out_is_counted():
 
 
 def test_masks_follow_the_seed_and_never_hit_eos():
-    collate = OCLIPCollator(Charset.load(94), 25, 32)
+    collate = collator()
     long = "x" * 30
     targets = {int(collate([sample([long], seed)])["target"]) for seed in range(200)}
     assert Charset.load(94).eos_id not in targets
-    official = OCLIPCollator(Charset.load(94), 25, 32, mask_eos=True)
+    official = collator(mask_eos=True)
     targets = [int(official([sample([long], seed)])["target"]) for seed in range(400)]
     assert np.mean([t == 96 for t in targets]) == pytest.approx(1 / 25, abs=0.03)
     a, b = (collate([sample(["hello", "world"], 7)])["masked"] for _ in range(2))
@@ -85,7 +91,7 @@ def test_masks_follow_the_seed_and_never_hit_eos():
 
 
 def test_more_words_than_allowed_are_a_subset_that_changes_with_the_seed():
-    collate = OCLIPCollator(Charset.load(94), 25, 3)
+    collate = collator(max_words=3)
     words = [f"w{i}" for i in range(20)]
     chosen = {tuple(collate([sample(words, seed)])["text"][0]) for seed in range(20)}
     assert all(len(set(subset)) == 3 and set(subset) <= set(words) for subset in chosen)
@@ -116,13 +122,13 @@ def test_an_image_without_words_is_left_out(model):
 def test_text_feature_is_the_mean_over_real_words(model):
     _, head = model
     batch = head.collator()([sample(["ab", "cd", "ef"], 0), sample(["gh"], 1)])
-    words = head.encode_words(batch["tokens"])
+    words, _ = head.encode_words(batch["tokens"])
     text, valid = head.text_features(words, batch["packed"])
     expected = torch.nn.functional.normalize(words[:3].mean(0), dim=-1)
     assert torch.allclose(text[0], expected, atol=1e-6) and valid.all()
     official = OCLIPHead(head.in_channels, head.strides, **NANO, compat="official")
     official.load_state_dict(head.state_dict())
-    pad = official.encode_words(torch.zeros(1, 1, dtype=torch.long))
+    pad, _ = official.encode_words(torch.zeros(1, 1, dtype=torch.long))
     text, _ = official.text_features(words, batch["packed"])
     expected = torch.nn.functional.normalize((words[3] + 31 * pad[0]) / 32, dim=-1)
     assert torch.allclose(text[1], expected, atol=1e-6)

@@ -8,7 +8,7 @@ from conftest import ROOT, assert_close, golden, section
 
 from ocrpretrain.backbones import Features
 from ocrpretrain.config import build, load
-from ocrpretrain.heads.oclip_batch import OCLIPBatch
+from ocrpretrain.heads.oclip_batch import OCLIPBatch, Queries
 from ocrpretrain.layers.packing import Packed
 from ocrpretrain.weights.convert import OCLIP_PREFIXES, from_oclip, to_mmocr_clip_resnet
 
@@ -62,6 +62,7 @@ def packed_batch(tensors, ids_name: str) -> OCLIPBatch:
         masked=masked,
         target=tensors["input/masked_chars"].long()[image, slot],
         packed=packed,
+        queries=Queries(torch.arange(len(masked)), torch.zeros(0), packed),
         left_out={},
     )
 
@@ -115,22 +116,21 @@ def test_evaluation_pass(model, reference):
     head, batch = model["head"], packed_batch(tensors, "text")
     packed, expected = batch["packed"], section(tensors, "output/eval/")
     maps = features(model, tensors)
-    image, position, padding = head.image_tokens(maps)
-    words = head.encode_words(batch["masked"])
+    image = head.image_tokens(maps)
+    words, _ = head.encode_words(batch["masked"])
     text, _ = head.text_features(words, packed)
-    assert_close(image.transpose(0, 1), expected["image_tokens"], 1e-5, "image_tokens")
-    image_features = torch.nn.functional.normalize(image[:, 0], dim=-1)
-    assert_close(image_features, expected["image_features"], 1e-5, "image_features")
+    assert_close(image.tokens.transpose(0, 1), expected["image_tokens"][1:], 1e-5, "image_tokens")
+    assert_close(image.pooled, expected["image_features"], 1e-5, "image_features")
     assert_close(text, expected["text_features"], 1e-5, "text_features")
     assert_close(words, packed.unpad(expected["word_embeddings"]), 1e-5, "word_embeddings")
-    unmasked = head.encode_words(batch["tokens"])
+    unmasked, _ = head.encode_words(batch["tokens"])
     theirs = packed.unpad(expected["word_embeddings_unmasked_text"])
     assert_close(unmasked, theirs, 1e-5, "word_embeddings_unmasked_text")
-    logits = head.read(words, image, position, packed, padding)
+    logits = head.read(words, image, packed)
     assert_close(logits, packed.unpad(expected["text_logits"]), 1e-5, "text_logits")
     pool = head.attnpool.attention(maps.maps[-1])
     assert_close(pool, expected["attention_pool_map"], 1e-5, "attention_pool_map")
-    decoder = head.decoder.attention(words, image[:, 1:], position, packed, padding)
+    decoder = head.decoder.attention(words, image.tokens, image.positions, packed, image.padding)
     theirs = packed.unpad(expected["decoder_attention_map"])
     assert_close(decoder, theirs, 1e-5, "decoder_attention_map")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from ocrpretrain.data.sources.base import AnnotatedImage, Source, Word
+from ocrpretrain.data.sources.fewer_labels import FewerLabels
 from ocrpretrain.data.sources.files import FileStore
 from ocrpretrain.data.sources.icdar import ICDAR2015
 from ocrpretrain.data.sources.labels import LabelsFolder
@@ -13,6 +14,7 @@ from ocrpretrain.errors import DataError
 
 __all__ = [
     "AnnotatedImage",
+    "FewerLabels",
     "FileStore",
     "Folder",
     "ICDAR2015",

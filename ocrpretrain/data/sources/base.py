@@ -40,7 +40,13 @@ class AnnotatedImage:
 
 
 class Source(ABC):
-    """A sequence of annotated images that can be read in any order by any number of workers."""
+    """A sequence of annotated images that can be read in any order by any number of workers.
+
+    Attributes:
+        fresh: whether indices past the end are new images, so that no epoch repeats another.
+    """
+
+    fresh: bool = False
 
     @abstractmethod
     def __len__(self) -> int: ...
