@@ -49,6 +49,16 @@ def draw_words(
     return canvas
 
 
+def draw_attention(image: np.ndarray, attention: np.ndarray, label: str) -> np.ndarray:
+    """An image under the heat of an attention map (h, w), with its label in the corner."""
+    height, width = image.shape[:2]
+    heat = cv2.resize(attention.astype(np.float32), (width, height), interpolation=cv2.INTER_CUBIC)
+    heat = (255 * np.clip(heat / max(float(heat.max()), 1e-12), 0, 1)).astype(np.uint8)
+    coloured = cv2.cvtColor(cv2.applyColorMap(heat, cv2.COLORMAP_JET), cv2.COLOR_BGR2RGB)
+    canvas = cv2.addWeighted(image, 0.55, coloured, 0.45, 0)
+    return draw_words(canvas, [label], [None])
+
+
 def tile(images: Sequence[np.ndarray], columns: int) -> np.ndarray:
     """Images of any size on one white canvas, row by row."""
     height = max(image.shape[0] for image in images)

@@ -43,6 +43,20 @@ class HeadOutput(NamedTuple):
     metrics: dict[str, Tensor]
 
 
+class Prediction(NamedTuple):
+    """What a head reads in B images.
+
+    Attributes:
+        texts: the best answer per image.
+        scores: its score, higher is better; what it means is the head's to say.
+        others: all answers per image with their scores, the best first.
+    """
+
+    texts: list[str]
+    scores: list[float]
+    others: list[list[tuple[str, float]]]
+
+
 Collator = Callable[[list["Sample"]], Any]
 
 
@@ -101,6 +115,10 @@ class Head(nn.Module, ABC):
     @abstractmethod
     def summarize(self, collected: dict[str, Tensor]) -> dict[str, float]:
         """Metrics from the concatenated tensors, each beside its blind twin (images shuffled)."""
+
+    def predict(self, features: Features, batch: Any) -> Prediction:
+        """What the images say, where the head can read."""
+        raise TypeError(f"{type(self).__name__} does not read")
 
     def attention(self, features: Features, batch: Any) -> Tensor:
         """(B, queries, H, W) attention over the image, for pictures."""

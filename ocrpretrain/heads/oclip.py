@@ -19,7 +19,7 @@ from ocrpretrain.backbones.base import Features
 from ocrpretrain.data.charset import Charset
 from ocrpretrain.data.tokenizer import BpeTokenizer, CharacterTokenizer
 from ocrpretrain.errors import ConfigError
-from ocrpretrain.heads.base import Head, HeadOutput
+from ocrpretrain.heads.base import Head, HeadOutput, Prediction
 from ocrpretrain.heads.oclip_batch import OCLIPBatch, OCLIPCollator, Queries
 from ocrpretrain.heads.retrieval import both_ways
 from ocrpretrain.layers.attention_pool import AttentionPool, grid_mask
@@ -282,6 +282,27 @@ class OCLIPHead(Head):
                 hits = collected[key].double()
                 metrics[name] = hits.mean().item() if len(hits) else 0.0
         return metrics
+
+    def predict(self, features: Features, batch: OCLIPBatch) -> Prediction:
+        """Rank the labels of `collator().lexicon(...)` by their cosine with each image.
+
+        Raises:
+            TypeError: a head without contrastive loss, whose cosines mean nothing.
+        """
+        if self.logit_scale is None:
+            raise TypeError("the head was built without contrastive loss, so it ranks nothing")
+        word_KD, _ = self.encode_words(batch["tokens"])
+        text_KD, valid_K = self.text_features(word_KD, batch["packed"])
+        cosine_BK = self.image_tokens(features).pooled @ text_KD.T
+        cosine_BK = cosine_BK.masked_fill(~valid_K, -1.0)
+        score_BK, index_BK = cosine_BK.sort(dim=1, descending=True, stable=True)
+        labels = [" ".join(words) for words in batch["text"]]
+        others = [
+            [(labels[i], score) for i, score in zip(*pair, strict=True)]
+            for pair in zip(index_BK.tolist(), score_BK.tolist(), strict=True)
+        ]
+        best = [answers[0] for answers in others]
+        return Prediction([text for text, _ in best], [score for _, score in best], others)
 
     def attention(self, features: Features, batch: OCLIPBatch) -> Tensor:
         """(B, S, h, w): where each word looks in the last decoder block.

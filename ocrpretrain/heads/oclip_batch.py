@@ -105,6 +105,20 @@ class OCLIPCollator:
             **self.pack(words, len(samples)),
         )
 
+    def lexicon(self, labels: list[str]) -> OCLIPBatch:
+        """Labels without images, each as the words of an image of its own.
+
+        A label without any character of the charset has no words.
+        """
+        texts = [[w for w in map(self.charset.filter, label.split()) if w] for label in labels]
+        words = [
+            MaskedWord(index, slot, word[: self.max_label_length - 1], [0])
+            for index, text in enumerate(texts)
+            for slot, word in enumerate(text)
+        ]
+        packed = self.pack(words, len(labels))
+        return OCLIPBatch(image=torch.empty(0), text=texts, left_out={}, **packed)
+
     def choose(
         self, sample: Sample, rng: np.random.Generator, left_out: dict[str, int]
     ) -> list[str]:

@@ -59,6 +59,7 @@ def export(checkpoint: PathLike, out: PathLike, reader: bool = False) -> Weights
         strides=tuple(backbone.strides),
         out_channels=tuple(backbone.out_channels),
         head=cfg["head"],
+        view=cfg["data"]["view"],
         data=run["data"],
         images_seen=run["images_seen"],
         config_hash=digest(cfg),

@@ -37,6 +37,7 @@ class WeightsInfo:
         strides: of the backbone's maps, fine to coarse.
         out_channels: of the backbone's maps.
         head: `dict(type=..., **arguments)` of the pretext task, or None where there was none.
+        view: arguments of the view that the head was trained on; needed to read, not to transfer.
         data: one line that names the pretraining data.
         images_seen: training images until these weights, repeats counted.
         config_hash: of the resolved pretrain config.
@@ -52,6 +53,7 @@ class WeightsInfo:
     strides: tuple[int, ...]
     out_channels: tuple[int, ...]
     head: dict[str, Any] | None = None
+    view: dict[str, Any] = field(default_factory=dict)
     data: str = ""
     images_seen: int = 0
     config_hash: str = ""
