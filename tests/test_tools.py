@@ -26,7 +26,7 @@ def run(monkeypatch, tool: str, *arguments: str) -> int:
 
 
 def test_tools_are_short():
-    assert len(TOOLS) == 10
+    assert len(TOOLS) == 11
     assert all(len(path.read_text().splitlines()) <= 50 for path in TOOLS)
 
 
@@ -43,6 +43,8 @@ MISTAKES = [
     (("pretrain", TOY, "--cfg-options", "x"), "KEY=VALUE"),
     (("pretrain", TOY, "--dry-run", "--cfg-options", "freeze=['head.x']"), "no parameter starts"),
     (("export", "none"), "no such checkpoint"),
+    (("convert", "none.pth", "out.safetensors"), "no such file"),
+    (("read", "none.safetensors", "x.png", "--lexicon", "README.md"), "no such file"),
     (("leaderboard", "none.jsonl"), "no results yet"),
     (("check_config", "none.py"), "no such file"),
 ]

@@ -1,12 +1,15 @@
-"""Key names of other projects <-> ours. Recognised by keys, never by file name."""
+"""Key names and architectures of other projects <-> ours."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from torch import Tensor
 
 from ocrpretrain.errors import CheckpointMismatchError
+from ocrpretrain.weights.foreign import Kind
 
 # Official oCLIP prefix -> ours; the longest match wins.
 OCLIP_PREFIXES = {
@@ -62,3 +65,89 @@ def to_mmocr_clip_resnet(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
                 break
         converted[name] = tensor
     return converted
+
+
+def from_clip(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The trunk of a CLIP ResNet (OpenAI's or open_clip's names) as `backbone.*`.
+
+    Attention pool and text tower stay behind: they are no part of a backbone.
+    """
+    trunk = {key: t for key, t in state.items() if key.startswith("visual.")}
+    return {
+        "backbone.trunk." + key.removeprefix("visual."): tensor
+        for key, tensor in trunk.items()
+        if not key.startswith("visual.attnpool.")
+    }
+
+
+def from_mmocr(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """MMOCR's `CLIPResNet`, the inverse of `to_mmocr_clip_resnet`, as `backbone.*`."""
+    stem = {f"stem.{new}.": f"{old}." for old, new in MMOCR_STEM.items()}
+    downsample = {new: old for old, new in MMOCR_DOWNSAMPLE.items()}
+    converted = {}
+    for key, tensor in state.items():
+        for new, old in (stem if key.startswith("stem.") else downsample).items():
+            if new in key:
+                key = key.replace(new, old)
+                break
+        converted[f"backbone.trunk.{key}"] = tensor
+    return converted
+
+
+def from_mmocr_detector(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The `CLIPResNet` of a whole MMOCR detector; neck and head stay behind."""
+    prefix = "backbone."
+    return from_mmocr(
+        {key.removeprefix(prefix): t for key, t in state.items() if key.startswith(prefix)}
+    )
+
+
+TO_OURS: dict[Kind, Callable[[Mapping[str, Tensor]], dict[str, Tensor]]] = {
+    "ours": dict,
+    "oclip": from_oclip,
+    "clip": from_clip,
+    "mmocr": from_mmocr,
+    "mmocr-detector": from_mmocr_detector,
+}
+
+
+def clip_resnet_config(state: Mapping[str, Tensor]) -> dict[str, Any]:
+    """The `CLIPResNet` that `backbone.trunk.*` tensors belong to, read off their shapes.
+
+    Raises:
+        CheckpointMismatchError: a stage without blocks.
+    """
+    blocks: list[int] = []
+    for stage in (1, 2, 3, 4):
+        pattern = re.compile(rf"backbone\.trunk\.layer{stage}\.(\d+)\.conv1\.weight")
+        found = [int(match[1]) for key in state if (match := pattern.fullmatch(key))]
+        if not found:
+            raise CheckpointMismatchError(f"no block of stage {stage} (layer{stage}.*) in the file")
+        blocks.append(max(found) + 1)
+    width = state["backbone.trunk.layer1.0.conv1.weight"].shape[0]
+    return {"type": "ocrpretrain.backbones.CLIPResNet", "layers": blocks, "width": width}
+
+
+def oclip_config(state: Mapping[str, Tensor]) -> dict[str, Any]:
+    """The official oCLIP head that `head.*` tensors belong to, read off their shapes.
+
+    Numbers of attention heads leave no trace in shapes: they are the published 8.
+    """
+    side = round(state["head.image_pos"].shape[0] ** 0.5)
+    text_width, embed_dim = state["head.text_projection"].shape
+    blocks = {
+        name: len({key.split(".")[i] for key in state if key.startswith(prefix)})
+        for name, prefix, i in (
+            ("text_layers", "head.text.transformer.resblocks.", 4),
+            ("decoder_layers", "head.decoder.resblocks.", 3),
+        )
+    }
+    return {
+        "type": "ocrpretrain.heads.OCLIPHead",
+        "embed_dim": embed_dim,
+        "grid": [side, side],
+        "text_width": text_width,
+        "max_label_length": state["head.text.positional_embedding"].shape[0],
+        "compat": "official",
+        **blocks,
+    }

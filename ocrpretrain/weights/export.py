@@ -10,6 +10,7 @@ import torch
 
 from ocrpretrain.config import build, digest
 from ocrpretrain.errors import CheckpointMismatchError
+from ocrpretrain.weights.card import write_card
 from ocrpretrain.weights.format import WeightsInfo, load_strict, write_weights
 
 PathLike = str | os.PathLike[str]
@@ -33,7 +34,7 @@ def find_checkpoint(path: PathLike, which: str = "best") -> Path:
 
 
 def export(checkpoint: PathLike, out: PathLike, reader: bool = False) -> WeightsInfo:
-    """Write the weights file of a checkpoint, after loading it into a freshly built model.
+    """Write a checkpoint's weights file and card, after loading it into a freshly built model.
 
     Args:
         checkpoint: written by a pretraining run.
@@ -68,4 +69,5 @@ def export(checkpoint: PathLike, out: PathLike, reader: bool = False) -> Weights
         metrics=run["metrics"],
     )
     write_weights(out, module.state_dict(), info)
+    write_card(out, info)
     return info
