@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import netrc
 import os
 import warnings
 from collections.abc import Mapping
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -17,15 +17,17 @@ import torch
 from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, Logger, WandbLogger
 
-from ocrpretrain.callbacks import RunRecord
+from ocrpretrain.callbacks import RandomState, RunRecord
 from ocrpretrain.config import DEFAULT_TYPES, build, dump, load
 from ocrpretrain.data import OCRDataModule
 from ocrpretrain.environment import share_cores
-from ocrpretrain.errors import ConfigError
 from ocrpretrain.module import PretrainModule
 from ocrpretrain.optim import build_optimizer
+from ocrpretrain.runs import check_folder, keep_curve, newest_checkpoint
 from ocrpretrain.signature import resolve
 from ocrpretrain.weights.format import initialise
+
+WITHIN_EPOCH = timedelta(minutes=10)
 
 
 class RunLogger:
@@ -109,9 +111,8 @@ def pretrain(
     """
     cfg = load(config, overrides)
     folder = Path(work_dir or cfg.get("work_dir") or Path("work_dirs") / Path(config).stem)
-    last = folder / "checkpoints" / "last.ckpt"
     if not dry_run:
-        _check_folder(folder, last, resume, overwrite, cfg["trainer"])
+        check_folder(folder, resume, overwrite, cfg["trainer"])
     _quiet()
     share_cores(cfg["data"].get("num_workers", 0))
     L.seed_everything(cfg.get("seed", 0), workers=True, verbose=False)
@@ -126,7 +127,7 @@ def pretrain(
         return folder
 
     folder.mkdir(parents=True, exist_ok=True)
-    _keep_curve(folder)
+    keep_curve(folder)
     dump(cfg, folder / "config.py")
     loggers = build({"type": DEFAULT_TYPES["logger"], **cfg.get("logger", {})}).build(folder, cfg)
     trainer = L.Trainer(
@@ -135,9 +136,9 @@ def pretrain(
         callbacks=[*_callbacks(folder, module.head.monitor), record, *_extra_callbacks(cfg)],
         default_root_dir=folder,
     )
-    resumes = resume and last.exists()
-    print(f"resuming from {last}" if resumes else f"starting a new run in {folder}")
-    trainer.fit(module, data, ckpt_path=last if resumes else None, weights_only=True)
+    last = newest_checkpoint(folder) if resume else None
+    print(f"resuming from {last}" if last else f"starting a new run in {folder}")
+    trainer.fit(module, data, ckpt_path=last, weights_only=True)
     if len(loggers) > 1:
         import wandb
 
@@ -184,45 +185,17 @@ def _make_scheduler(spec: Mapping[str, Any], optimizer: Any, total_steps: int) -
 
 def _callbacks(folder: Path, monitor: str) -> list[L.Callback]:
     checkpoints = folder / "checkpoints"
-    best = ModelCheckpoint(
-        checkpoints, "best", monitor=monitor, mode="max", enable_version_counter=False
-    )
+    options: dict[str, Any] = {"dirpath": checkpoints, "enable_version_counter": False}
+    best = ModelCheckpoint(filename="best", monitor=monitor, mode="max", **options)
     # Not 'save_last': the last checkpoint must also be written when the best one is not.
-    last = ModelCheckpoint(checkpoints, "last", monitor=None, enable_version_counter=False)
-    return [best, last, LearningRateMonitor("step")]
+    last = ModelCheckpoint(filename="last", **options)
+    # A long epoch loses ten minutes at most.
+    within = ModelCheckpoint(filename="within", train_time_interval=WITHIN_EPOCH, **options)
+    return [best, last, within, RandomState(), LearningRateMonitor("step")]
 
 
 def _extra_callbacks(cfg: Mapping[str, Any]) -> list[L.Callback]:
     return [build(spec) for spec in cfg.get("callbacks", ())]
-
-
-def _check_folder(
-    folder: Path, last: Path, resume: bool, overwrite: bool, trainer: Mapping[str, Any]
-) -> None:
-    record = folder / "run.json"
-    if record.exists() and not overwrite:
-        before = json.loads(record.read_text("utf-8"))["config"]["trainer"]
-        longer = any(before.get(key) != trainer.get(key) for key in ("max_epochs", "max_steps"))
-        if not (resume and longer):
-            raise ConfigError(
-                f"{folder}: holds a finished run; use another --work-dir, --overwrite to replace "
-                "it, or --resume with another trainer.max_epochs to train on"
-            )
-        record.unlink()
-    if last.exists() and not (resume or overwrite):
-        raise ConfigError(
-            f"{folder}: holds an unfinished run; --resume goes on, --overwrite starts again"
-        )
-    if overwrite:
-        for name in ("run.json", "metrics.csv", "checkpoints/best.ckpt", "checkpoints/last.ckpt"):
-            (folder / name).unlink(missing_ok=True)
-
-
-def _keep_curve(folder: Path) -> None:
-    """Lightning's CSV logger deletes what it finds: the curve before a resume gets a number."""
-    curve = folder / "metrics.csv"
-    if curve.exists():
-        curve.rename(folder / f"metrics_part{len(list(folder.glob('metrics_part*.csv'))) + 1}.csv")
 
 
 def _quiet() -> None:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import cv2
 import lightning as L
 import numpy as np
 import torch
-import torch.distributed as dist
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import Dataset
 
+from ocrpretrain.data.loader import EpochSampler, ResumableLoader
 from ocrpretrain.data.sources.base import Source
 from ocrpretrain.data.sources.fewer_labels import FewerLabels
 from ocrpretrain.data.sources.part import Part
@@ -41,31 +41,6 @@ class ViewDataset(Dataset[Sample]):
         item = self.source[position if self.source.fresh else index]
         epoch = VALIDATION_EPOCH if self.fixed else epoch
         return self.view(item, sample_seed(self.seed, epoch, index))
-
-
-class EpochSampler(Sampler[int]):
-    """A seeded shuffle per epoch; each rank takes every n-th position, none is repeated.
-
-    Lightning calls `set_epoch`; the positions carry the epoch to the dataset in the workers.
-    """
-
-    def __init__(self, length: int, seed: int, batch_size: int) -> None:
-        self.length, self.seed, self.epoch = length, seed, 0
-        in_group = dist.is_available() and dist.is_initialized()
-        self.rank = dist.get_rank() if in_group else 0
-        self.world = dist.get_world_size() if in_group else 1
-        self.per_rank = length // (self.world * batch_size) * batch_size
-
-    def set_epoch(self, epoch: int) -> None:
-        self.epoch = epoch
-
-    def __len__(self) -> int:
-        return self.per_rank
-
-    def __iter__(self) -> Iterator[int]:
-        order = np.random.default_rng([self.seed, self.epoch]).permutation(self.length)
-        mine = order[self.rank :: self.world][: self.per_rank]
-        return iter((mine + self.epoch * self.length).tolist())
 
 
 class OCRDataModule(L.LightningDataModule):
@@ -131,20 +106,33 @@ class OCRDataModule(L.LightningDataModule):
         self.train, self.val = train, val
         self.batch_size, self.val_batch_size = batch_size, val_batch_size or batch_size
         self.num_workers, self.seed, self.collator = num_workers, seed, collator
+        self._train_loader: ResumableLoader | None = None
+        self._position: dict[str, int] | None = None
 
-    def train_dataloader(self) -> DataLoader[Sample]:
+    def train_dataloader(self) -> ResumableLoader:
         dataset = ViewDataset(self.train, self.train_view, self.seed)
         sampler = EpochSampler(len(dataset), self.seed, self.batch_size)
-        return self._loader(dataset, self.batch_size, sampler)
+        self._train_loader = self._loader(dataset, self.batch_size, sampler)
+        if self._position:
+            self._train_loader.load_state_dict(self._position)
+        self._position = None
+        return self._train_loader
 
-    def val_dataloader(self) -> DataLoader[Sample]:
+    # Lightning restores its loaders only where nothing has asked for the number of steps before.
+    def state_dict(self) -> dict[str, int]:
+        return self._train_loader.state_dict() if self._train_loader else {}
+
+    def load_state_dict(self, state_dict: dict[str, int]) -> None:
+        self._position = state_dict
+
+    def val_dataloader(self) -> ResumableLoader:
         dataset = ViewDataset(self.val, self.val_view, self.seed, fixed=True)
         return self._loader(dataset, self.val_batch_size, None)
 
     def _loader(
         self, dataset: ViewDataset, batch_size: int, sampler: EpochSampler | None
-    ) -> DataLoader[Sample]:
-        return DataLoader(
+    ) -> ResumableLoader:
+        return ResumableLoader(
             dataset,
             batch_size,
             sampler=sampler,
@@ -153,6 +141,8 @@ class OCRDataModule(L.LightningDataModule):
             persistent_workers=self.num_workers > 0,
             worker_init_fn=_one_thread,
             pin_memory=torch.cuda.is_available(),
+            # Of its own, so that starting workers leaves the run's random state alone.
+            generator=torch.Generator().manual_seed(self.seed),
         )
 
 

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from ocrpretrain.data import FewerLabels, OCRDataModule, SyntheticScenes
-from ocrpretrain.data.datamodule import EpochSampler, sample_seed
+from ocrpretrain.data.datamodule import sample_seed
+from ocrpretrain.data.loader import EpochSampler
 from ocrpretrain.data.views import stack_images
 from ocrpretrain.errors import ConfigError, DataError
 

@@ -1,0 +1,144 @@
+"""A run that was killed and resumed ends with the weights of one that was not."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import lightning as L
+import numpy as np
+import pytest
+import torch
+from conftest import EXTERNAL, ROOT
+
+from ocrpretrain.callbacks import random_state, set_random_state
+from ocrpretrain.engine import pretrain
+from ocrpretrain.runs import newest_checkpoint
+
+CONFIG = EXTERNAL / "my_config.py"
+KILLS = int(os.environ.get("OCRPRETRAIN_KILLS", "2"))
+EVERY_STEP = {
+    "type": "lightning.pytorch.callbacks.ModelCheckpoint",
+    "every_n_train_steps": 1,
+    "filename": "step",
+    "enable_version_counter": False,
+}
+OPTIONS = {
+    "callbacks": [EVERY_STEP], "data.num_workers": 2, "data.train.length": 24,
+    "trainer.max_epochs": 3, "trainer.deterministic": True,
+    "trainer.enable_progress_bar": False, "trainer.enable_model_summary": False,
+}  # fmt: skip
+
+
+class PowerCut(L.Callback):
+    """Stops the process's run after a number of steps of a pass through `fit`."""
+
+    step = 0
+
+    def on_train_batch_end(self, trainer, *_):
+        if trainer.global_step == PowerCut.step:
+            raise RuntimeError("the power goes")
+
+
+def state_of(folder):
+    checkpoint = torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)
+    return checkpoint["state_dict"], checkpoint
+
+
+def assert_same(folder, expected):
+    state, checkpoint = state_of(folder)
+    wanted, whole = expected
+    assert checkpoint["images_seen"] == whole["images_seen"]
+    assert checkpoint["global_step"] == whole["global_step"]
+    for name, tensor in wanted.items():
+        assert torch.equal(tensor, state[name]), name
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """The same run without any break: 18 steps of 4 images."""
+    return state_of(pretrain(CONFIG, OPTIONS, work_dir=tmp_path_factory.mktemp("whole") / "run"))
+
+
+@pytest.mark.slow
+def test_breaks_in_the_middle_and_at_the_ends_of_epochs(tmp_path, whole, capsys):
+    options = OPTIONS | {"callbacks": [EVERY_STEP, {"type": "test_resume.PowerCut"}]}
+    for step in (3, 6, 7, 17):
+        PowerCut.step = step
+        with pytest.raises(RuntimeError, match="the power goes"):
+            pretrain(CONFIG, options, work_dir=tmp_path / "run", resume=True)
+        np.random.rand(3), torch.rand(3), random.random()  # a new process starts otherwise
+    PowerCut.step = -1
+    half = tmp_path / "run" / "checkpoints" / "half.ckpt"
+    half.write_bytes((tmp_path / "run" / "checkpoints" / "step.ckpt").read_bytes()[:5000])
+    capsys.readouterr()
+    pretrain(CONFIG, options, work_dir=tmp_path / "run", resume=True)
+    shown = capsys.readouterr().out
+    assert "half.ckpt: half written or damaged, skipped" in shown and "step.ckpt" in shown
+    assert_same(tmp_path / "run", whole)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(60 * (KILLS + 4))
+def test_kill_minus_nine_at_random_points(tmp_path, whole):
+    """With OCRPRETRAIN_KILLS=20: twenty kills in one run."""
+    settings = [f"{key}={value}" for key, value in OPTIONS.items()]
+    command = [sys.executable, "tools/pretrain.py", str(CONFIG), "--resume", "--work-dir"]
+    command += [str(tmp_path / "run"), "--cfg-options", *settings]
+    environment = os.environ | {"PYTHONPATH": f"{EXTERNAL}{os.pathsep}{ROOT}"}
+    rng = random.Random(KILLS)
+    kills = 0
+    while True:
+        process = subprocess.Popen(
+            command, cwd=ROOT, env=environment, start_new_session=True, stdout=subprocess.DEVNULL
+        )
+        try:
+            if kills == KILLS:
+                assert process.wait(timeout=120) == 0
+                break
+            wait_for_steps(tmp_path / "run", process)
+            time.sleep(rng.uniform(0, 0.4))
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+                kills += 1
+        if (tmp_path / "run" / "run.json").exists():
+            break  # it ended before the next kill
+    assert kills
+    assert_same(tmp_path / "run", whole)
+
+
+def wait_for_steps(folder, process) -> None:
+    """Until the process has written something of its own, or ended."""
+    start = time.time()
+    while process.poll() is None and time.time() - start < 120:
+        files = list((folder / "checkpoints").glob("*.ckpt"))
+        if any(file.stat().st_mtime > start for file in files):
+            return
+        time.sleep(0.02)
+
+
+def test_random_states_come_back():
+    random.seed(1), np.random.seed(2), torch.manual_seed(3)
+    np.random.randn()  # leaves a cached gaussian behind
+    stored = random_state()
+    first = (random.random(), np.random.randn(), torch.rand(1).item())
+    set_random_state(stored)
+    assert (random.random(), np.random.randn(), torch.rand(1).item()) == first
+
+
+def test_the_newest_readable_checkpoint_goes_on(tmp_path, capsys):
+    folder = tmp_path / "checkpoints"
+    folder.mkdir()
+    assert newest_checkpoint(tmp_path) is None
+    for name, step in (("a", 3), ("b", 7), ("c", 5)):
+        torch.save({"global_step": step}, folder / f"{name}.ckpt")
+    (folder / "empty.ckpt").write_bytes(b"")
+    (folder / "foreign.ckpt").write_text("hello")
+    assert newest_checkpoint(tmp_path) == folder / "b.ckpt"
+    assert capsys.readouterr().out.count("skipped") == 2
