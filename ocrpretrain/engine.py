@@ -21,6 +21,7 @@ from ocrpretrain.callbacks import RandomState, RunRecord
 from ocrpretrain.config import DEFAULT_TYPES, build, dump, load
 from ocrpretrain.data import OCRDataModule
 from ocrpretrain.environment import share_cores
+from ocrpretrain.errors import ConfigError
 from ocrpretrain.module import PretrainModule
 from ocrpretrain.optim import build_optimizer
 from ocrpretrain.runs import check_folder, keep_curve, newest_checkpoint
@@ -117,6 +118,12 @@ def pretrain(
     share_cores(cfg["data"].get("num_workers", 0))
     L.seed_everything(cfg.get("seed", 0), workers=True, verbose=False)
     module, data = build_module(cfg)
+    if module.head.needs_whole_batch and cfg["trainer"].get("accumulate_grad_batches", 1) > 1:
+        raise ConfigError(
+            f"{config}: trainer.accumulate_grad_batches: the images of a batch are each other's "
+            "negatives, and accumulated parts would not see one another; use a larger "
+            "data.batch_size or more processes"
+        )
     record = RunRecord(cfg, data.train.describe(), folder)
     options: dict[str, Any] = {"use_distributed_sampler": False, **cfg["trainer"]}
     if dry_run:

@@ -210,6 +210,13 @@ def _toy_cfg():
     return load(TOY, NANO)
 
 
+def test_negatives_are_not_split_by_accumulation(tmp_path):
+    options = NANO | {"trainer.accumulate_grad_batches": 2}
+    with pytest.raises(ConfigError, match="each other's negatives"):
+        pretrain(TOY, options, work_dir=tmp_path / "a", dry_run=True)
+    pretrain(TOY, options | {"head.contrastive": False}, work_dir=tmp_path / "a", dry_run=True)
+
+
 def test_freeze_and_init_must_match(tmp_path):
     with pytest.raises(ConfigError, match="backbone.trunk"):
         pretrain(CONFIG, {"freeze": ["backbone.trunc"]}, work_dir=tmp_path / "a", dry_run=True)

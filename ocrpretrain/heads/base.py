@@ -67,6 +67,9 @@ class Head(nn.Module, ABC):
     and `monitor` (the logged metric by which the best checkpoint is chosen, higher is better; an
     instance may set another).
 
+    A head whose samples are each other's negatives sets `needs_whole_batch`: then a batch is never
+    split into accumulated parts.
+
     Args:
         in_channels: channels of each map; given by the engine.
         strides: stride of each map; given by the engine.
@@ -78,6 +81,7 @@ class Head(nn.Module, ABC):
 
     view: ClassVar[Literal["scene", "word", "page"]]
     monitor: str
+    needs_whole_batch: bool = False
     default_loss_weights: ClassVar[Mapping[str, float]]
 
     def __init__(

@@ -154,6 +154,7 @@ class OCLIPHead(Head):
             self.logit_scale = nn.Parameter(torch.tensor(1 / 0.07).log())
         else:
             self.monitor = "val/char_accuracy"
+        self.needs_whole_batch = contrastive
 
     def _check(self, text_encoder: str, decoder: bool, contrastive: bool) -> None:
         if not (decoder or contrastive):
