@@ -125,6 +125,29 @@ def set_random_state(state: dict[str, Any]) -> None:
         torch.cuda.set_rng_state_all(state["cuda"])
 
 
+class StepClock(L.Callback):
+    """Seconds from one finished training step to the next, loading included."""
+
+    def __init__(self) -> None:
+        self.seconds: list[float] = []
+        self._last = 0.0
+
+    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._last = time.monotonic()
+
+    def on_train_batch_end(
+        self,
+        trainer: L.Trainer,
+        pl_module: L.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+    ) -> None:
+        now = time.monotonic()
+        self.seconds.append(now - self._last)
+        self._last = now
+
+
 class SamplePicture(L.Callback):
     """Draws training samples as the head sees them, with words and polygons, before step 0.
 

@@ -10,24 +10,25 @@ from ocrpretrain.errors import ConfigError
 
 
 def check_file(path: str | os.PathLike[str]) -> None:
-    """Check one file; a config with a `model` is MMOCR's, any other one is ours.
+    """Check one file: MMOCR's configs have a `model`, ablations a `pretrain`.
 
     Raises:
         ConfigError: all mistakes of the file, or MMOCR is needed and not installed.
     """
-    if _is_finetune(path):
-        try:
-            from ocrpretrain.transfer.mmocr import load as load_finetune
-
-            load_finetune(path)
-        except ModuleNotFoundError as error:
-            raise ConfigError(f"{path}: {needs_transfer(error)}") from None
-    else:
-        load(path)
-
-
-def _is_finetune(path: str | os.PathLike[str]) -> bool:
     from ocrpretrain.transfer import compat
 
     compat.install()  # `mmocr::` bases are found through pkg_resources
-    return "model" in read(path)
+    sections = read(path)
+    try:
+        if "model" in sections:
+            from ocrpretrain.transfer.mmocr import load as load_finetune
+
+            load_finetune(path)
+        elif "pretrain" in sections:
+            from ocrpretrain.ablation.matrix import load_matrix
+
+            load_matrix(path, with_data=False)
+        else:
+            load(path)
+    except ModuleNotFoundError as error:
+        raise ConfigError(f"{path}: {needs_transfer(error)}") from None

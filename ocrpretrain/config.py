@@ -89,7 +89,7 @@ def read(path: PathLike) -> dict[str, Any]:
 def merge(cfg: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
     """A copy of the config with the values at dotted paths replaced."""
     merged = Config(copy.deepcopy(dict(cfg)))
-    merged.merge_from_dict(dict(overrides))
+    merged.merge_from_dict(copy.deepcopy(dict(overrides)))  # takes '_delete_' out of them
     return merged._cfg_dict.to_dict()
 
 

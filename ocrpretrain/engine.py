@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import netrc
 import os
+import statistics
 import warnings
 from collections.abc import Mapping
 from datetime import timedelta
@@ -17,7 +18,7 @@ import torch
 from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, Logger, WandbLogger
 
-from ocrpretrain.callbacks import RandomState, RunRecord
+from ocrpretrain.callbacks import RandomState, RunRecord, StepClock
 from ocrpretrain.config import DEFAULT_TYPES, build, dump, load
 from ocrpretrain.data import OCRDataModule
 from ocrpretrain.environment import share_cores
@@ -153,6 +154,25 @@ def pretrain(
             print(f"W&B run: {Path(wandb.run.dir).parent}")
         wandb.finish()
     return folder
+
+
+def time_step(
+    config: str | os.PathLike[str], overrides: Mapping[str, Any] | None = None, steps: int = 4
+) -> float:
+    """Median seconds of a training step, the first one left out; nothing is written."""
+    cfg = load(config, overrides)
+    _quiet()
+    share_cores(cfg["data"].get("num_workers", 0))
+    module, data = build_module(cfg)
+    module.make_scheduler = None
+    clock = StepClock()
+    quiet = dict.fromkeys(
+        ("logger", "enable_progress_bar", "enable_model_summary", "enable_checkpointing"), False
+    )
+    options = {"use_distributed_sampler": False, **cfg["trainer"], **quiet}
+    options |= {"max_steps": steps, "limit_val_batches": 0, "callbacks": [clock]}
+    L.Trainer(**options).fit(module, data)
+    return statistics.median(clock.seconds[1:])
 
 
 def build_module(cfg: Mapping[str, Any]) -> tuple[PretrainModule, OCRDataModule]:

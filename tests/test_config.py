@@ -19,7 +19,8 @@ def test_the_number_of_shipped_configs():
     """All files under configs/ are checked below: none lies outside the two stages."""
     bases = list((ROOT / "configs" / "_base_").rglob("*.py"))
     everything = [p for p in (ROOT / "configs").rglob("*.py") if "__pycache__" not in p.parts]
-    assert len(everything) == len(bases) + len(PRETRAIN) + len(FINETUNE)
+    ablations = list((ROOT / "configs" / "ablations").rglob("*.py"))
+    assert len(everything) == len(bases) + len(PRETRAIN) + len(FINETUNE) + len(ablations)
     assert (len(bases), len(PRETRAIN), len(FINETUNE)) == (1, 3, 2)
 
 

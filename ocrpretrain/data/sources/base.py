@@ -58,6 +58,10 @@ class Source(ABC):
         """One line that names the data in records and model metadata."""
         return f"{type(self).__name__}({len(self)} images)"
 
+    def fingerprint(self) -> str:
+        """Changes where the images or labels behind the same arguments do."""
+        return self.describe()
+
 
 def make_word(text: object, polygon: object, ignore: bool, where: str) -> Word:
     """Check one label and build its word.

@@ -46,3 +46,6 @@ class FewerLabels(Source):
 
     def describe(self) -> str:
         return f"{self.source.describe()} with {self.share:g} of the words (seed {self.seed})"
+
+    def fingerprint(self) -> str:
+        return f"{self.describe()} {self.source.fingerprint()}"

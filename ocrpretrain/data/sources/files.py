@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import zipfile
 from pathlib import Path, PurePosixPath
+from zlib import crc32
 
 import cv2
 import numpy as np
 
 from ocrpretrain.errors import DataError
+
+ANNOTATIONS = (".jsonl", ".json", ".txt")
 
 
 class FileStore:
@@ -39,6 +43,19 @@ class FileStore:
             return sorted(name for name in self._zip().namelist() if not name.endswith("/"))
         files = (path for path in self.root.rglob("*") if path.is_file())
         return sorted(path.relative_to(self.root).as_posix() for path in files)
+
+    def fingerprint(self) -> str:
+        """A hash of all names, sizes and annotations, without reading images."""
+        if self.is_zip:
+            entries = [(i.filename, i.file_size, i.CRC) for i in self._zip().infolist()]
+        else:
+            entries = [
+                (name, (self.root / name).stat().st_size, crc32(self.read(name)))
+                if name.endswith(ANNOTATIONS)
+                else (name, (self.root / name).stat().st_size, 0)
+                for name in self.names()
+            ]
+        return hashlib.sha256(repr(sorted(entries)).encode()).hexdigest()[:12]
 
     def read(self, name: str) -> bytes:
         """The bytes of one file.

@@ -56,6 +56,9 @@ class ICDAR2015(Source):
     def describe(self) -> str:
         return f"{self.store.root.name} ({len(self)} images)"
 
+    def fingerprint(self) -> str:
+        return f"{self.describe()} {self.store.fingerprint()}"
+
 
 def parse_icdar2015(data: bytes, where: str) -> list[Word]:
     """Parse one `gt_img_N.txt`; the first eight fields are the quad, the rest is the text.

@@ -63,6 +63,9 @@ class LabelsFolder(Source):
     def describe(self) -> str:
         return f"{self.store.root.name} ({len(self)} images)"
 
+    def fingerprint(self) -> str:
+        return f"{self.describe()} {self.store.fingerprint()}"
+
 
 def _parse(line: str, where: str) -> tuple[str, list[Word]]:
     try:

@@ -42,3 +42,6 @@ class Part(Source):
 
     def describe(self) -> str:
         return f"{self.label} ({len(self)} images)"
+
+    def fingerprint(self) -> str:
+        return f"{self.describe()} {self.source.fingerprint()}"

@@ -76,6 +76,9 @@ class SyntheticScenes(Source):
     def describe(self) -> str:
         return f"synthetic scenes {self.height}x{self.width} (seed {self.seed})"
 
+    def fingerprint(self) -> str:
+        return f"{self.describe()} {' '.join(path.name for path, _ in self.fonts)}"
+
     def __getitem__(self, index: int) -> AnnotatedImage:
         rng = np.random.default_rng([self.seed, index])
         image = draw_background(self.height, self.width, rng)
