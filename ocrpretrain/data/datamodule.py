@@ -12,7 +12,8 @@ import torch
 from torch.utils.data import Dataset
 
 from ocrpretrain.data.loader import EpochSampler, ResumableLoader
-from ocrpretrain.data.sources.base import Source
+from ocrpretrain.data.sources.bad import check_bad
+from ocrpretrain.data.sources.base import AnnotatedImage, Source
 from ocrpretrain.data.sources.fewer_labels import FewerLabels
 from ocrpretrain.data.sources.part import Part
 from ocrpretrain.data.views import VIEWS, Sample
@@ -27,10 +28,17 @@ def sample_seed(seed: int, epoch: int, index: int) -> int:
 
 
 class ViewDataset(Dataset[Sample]):
-    """Views of a source; an item is addressed by `epoch * len(source) + index`."""
+    """Views of a source; an item is addressed by `epoch * len(source) + index`.
 
-    def __init__(self, source: Source, view: Any, seed: int, fixed: bool = False) -> None:
+    An unreadable image is replaced by the next readable one, as long as each process meets no more
+    than a share `max_bad` of them; each is named once.
+    """
+
+    def __init__(
+        self, source: Source, view: Any, seed: int, fixed: bool = False, max_bad: float = 0.0
+    ) -> None:
         self.source, self.view, self.seed, self.fixed = source, view, seed, fixed
+        self.max_bad, self.bad = max_bad, dict[int, str]()
 
     def __len__(self) -> int:
         return len(self.source)
@@ -38,9 +46,23 @@ class ViewDataset(Dataset[Sample]):
     def __getitem__(self, position: int) -> Sample:
         epoch, index = divmod(position, len(self.source))
         # A generator draws new images every epoch; files are the same images again.
-        item = self.source[position if self.source.fresh else index]
+        item, replaced = self._readable(position if self.source.fresh else index)
         epoch = VALIDATION_EPOCH if self.fixed else epoch
-        return self.view(item, sample_seed(self.seed, epoch, index))
+        sample = self.view(item, sample_seed(self.seed, epoch, index))
+        sample.replaced = replaced
+        return sample
+
+    def _readable(self, index: int) -> tuple[AnnotatedImage, int]:
+        step = 0
+        while True:
+            place = index + step if self.source.fresh else (index + step) % len(self.source)
+            try:
+                return self.source[place], step
+            except DataError as error:
+                if place not in self.bad:
+                    self.bad[place] = str(error)
+                    check_bad("images", list(self.bad.values()), len(self.source), self.max_bad)
+                step += 1
 
 
 class OCRDataModule(L.LightningDataModule):
@@ -53,6 +75,8 @@ class OCRDataModule(L.LightningDataModule):
         batch_size: images per step and process.
         val_batch_size: images per validation batch; `batch_size` if not given.
         data_fraction: share of the training images; a smaller share is part of a larger one.
+        max_bad: share of the training images that may be unreadable; each is named, counted
+            (`train/unreadable_images`) and replaced by its neighbour.
         label_fraction: share of each training image's words that stay in its label, at least one;
             a smaller share is part of a larger one.
         num_workers: loader processes.
@@ -63,7 +87,7 @@ class OCRDataModule(L.LightningDataModule):
 
     Raises:
         ConfigError: a view size that the backbone does not divide, or a share of endless images.
-        DataError: fewer training images than one batch.
+        DataError: fewer training images than one batch, or more unreadable ones than `max_bad`.
     """
 
     def __init__(
@@ -76,6 +100,7 @@ class OCRDataModule(L.LightningDataModule):
         num_workers: int = 0,
         data_fraction: float = 1.0,
         label_fraction: float = 1.0,
+        max_bad: float = 0.0,
         *,
         seed: int = 0,
         view_name: str = "scene",
@@ -92,6 +117,8 @@ class OCRDataModule(L.LightningDataModule):
                 f"data.view.size: {self.train_view.size} is not a multiple of the backbone's "
                 f"size_divisor {size_divisor}"
             )
+        if not 0 <= max_bad < 1:
+            raise ConfigError(f"data.max_bad: a share in [0, 1), found {max_bad}")
         if data_fraction != 1.0:
             if train.fresh:
                 raise ConfigError(
@@ -106,11 +133,12 @@ class OCRDataModule(L.LightningDataModule):
         self.train, self.val = train, val
         self.batch_size, self.val_batch_size = batch_size, val_batch_size or batch_size
         self.num_workers, self.seed, self.collator = num_workers, seed, collator
+        self.max_bad = max_bad
         self._train_loader: ResumableLoader | None = None
         self._position: dict[str, int] | None = None
 
     def train_dataloader(self) -> ResumableLoader:
-        dataset = ViewDataset(self.train, self.train_view, self.seed)
+        dataset = ViewDataset(self.train, self.train_view, self.seed, max_bad=self.max_bad)
         sampler = EpochSampler(len(dataset), self.seed, self.batch_size)
         self._train_loader = self._loader(dataset, self.batch_size, sampler)
         if self._position:

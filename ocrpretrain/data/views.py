@@ -28,7 +28,8 @@ class Sample:
         polygons: one (N, 2) float32 per word in pixels of the view, None for a weak label.
         id: name of the image.
         seed: what every later random choice about this sample derives from.
-        cropped: legible words that the crop took out of the label.
+        cropped: legible words that lie outside the view and are not in the label.
+        replaced: unreadable images that this one stands in for.
     """
 
     image: np.ndarray
@@ -38,6 +39,7 @@ class Sample:
     id: str
     seed: int
     cropped: int = 0
+    replaced: int = 0
 
 
 class SceneView:
@@ -75,6 +77,7 @@ class SceneView:
         weak = any(word.polygon is None for word in item.words)
         if self.train and not weak and self.crop != (1.0, 1.0):
             image, words = self._crop(image, words, np.random.default_rng(seed))
+        words = [word for word in words if _is_inside(word, *image.shape[:2])]
         height, width = self.size
         if self.resize == "pad":
             height, width = letterbox_size(image.shape[:2], self.size)
@@ -105,6 +108,10 @@ class SceneView:
         mask = np.ones(self.size, bool)
         mask[:height, :width] = False
         return canvas, mask
+
+
+def _is_inside(word: Word, height: int, width: int) -> bool:
+    return word.polygon is None or visible_share(word.polygon, 0, 0, height, width) > 0
 
 
 VIEWS = {"scene": SceneView}

@@ -16,7 +16,10 @@ from ocrpretrain.data.views import Sample, stack_images
 from ocrpretrain.heads.base import Batch
 from ocrpretrain.layers.packing import Packed
 
-LEFT_OUT = ("cropped_words", "unknown_characters", "unknown_words", "surplus_words", "cut_words")
+LEFT_OUT = (
+    *("unreadable_images", "cropped_words", "unknown_characters", "unknown_words"),
+    *("surplus_words", "cut_words"),
+)
 
 
 class MaskedWord(NamedTuple):
@@ -74,7 +77,8 @@ class OCLIPBatch(Batch, PackedWords):
 class OCLIPCollator:
     """List of samples -> `OCLIPBatch`.
 
-    Labels are split at blanks. What is left out is counted: `cropped_words` by the view,
+    Labels are split at blanks. What is left out is counted: `unreadable_images` that others stand
+    in for, `cropped_words` outside the view,
     `unknown_characters` outside the charset, `unknown_words` of such characters alone,
     `surplus_words` beyond `max_words`, and `cut_words` that lose their end. The choice of the
     masked characters, and of the words where there is a surplus, follows the sample's own seed.
@@ -126,6 +130,7 @@ class OCLIPCollator:
         raw = [part for text in sample.text for part in text.split()]
         parts = [self.charset.filter(part) for part in raw]
         kept = [part for part in parts if part]
+        left_out["unreadable_images"] += sample.replaced
         left_out["cropped_words"] += sample.cropped
         left_out["unknown_characters"] += sum(map(len, raw)) - sum(map(len, parts))
         left_out["unknown_words"] += len(parts) - len(kept)

@@ -110,7 +110,9 @@ def test_icdar_bad_line(line):
 def test_icdar_unpaired_files(tmp_path):
     write_image(tmp_path / "img_1.jpg")
     (tmp_path / "gt_img_2.txt").write_text("")
-    with pytest.raises(DataError, match="img_1, img_2"):
+    with pytest.raises(
+        DataError, match=r"gt_img_2.txt: has no image\nimg_1.jpg: has no gt_img_1.txt"
+    ):
         ICDAR2015(tmp_path)
 
 

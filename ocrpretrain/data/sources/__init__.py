@@ -30,6 +30,7 @@ def Folder(  # noqa: N802 - stands in a config where a class would
     start: float = 0.0,
     stop: float = 1.0,
     seed: int = 0,
+    max_bad: float = 0.0,
 ) -> Source:
     """Open a folder or zip in any known layout, and take a seeded share of it.
 
@@ -38,15 +39,16 @@ def Folder(  # noqa: N802 - stands in a config where a class would
         start: see `Part`.
         stop: see `Part`.
         seed: see `Part`.
+        max_bad: share of the entries that may be unusable; see the layout's class.
 
     Raises:
         DataError: no known layout is found.
     """
     names = FileStore(path).names()
     if "labels.jsonl" in names:
-        source: Source = LabelsFolder(path)
+        source: Source = LabelsFolder(path, max_bad)
     elif any(name.rsplit("/", 1)[-1].startswith("gt_") for name in names):
-        source = ICDAR2015(path)
+        source = ICDAR2015(path, max_bad=max_bad)
     else:
         raise DataError(f"{path}: holds neither labels.jsonl nor ICDAR2015's gt_*.txt")
     return source if (start, stop) == (0.0, 1.0) else Part(source, start, stop, seed)

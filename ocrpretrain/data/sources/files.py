@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
+import warnings
 import zipfile
 from pathlib import Path, PurePosixPath
 from zlib import crc32
 
 import cv2
 import numpy as np
+from PIL import Image
 
 from ocrpretrain.errors import DataError
 
+MAX_PIXELS = 2**27  # 134 million: the largest scans, not a picture made to fill the memory
+JPEG_END = b"\xff\xd9"
 ANNOTATIONS = (".jsonl", ".json", ".txt")
 
 
@@ -71,14 +76,33 @@ class FileStore:
             raise DataError(f"{self.root}: has no file {name!r}") from None
 
     def read_image(self, name: str) -> np.ndarray:
-        """Decode one image to (H, W, 3) uint8 RGB, as stored (no EXIF rotation).
+        """Decode one image to (H, W, 3) uint8 RGB, as stored (no EXIF rotation), first frame.
 
         Raises:
-            DataError: bytes that are not a readable image.
+            DataError: bytes that are not a whole, readable image, or one of too many pixels.
         """
-        data = np.frombuffer(self.read(name), np.uint8)
-        flags = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
-        image = cv2.imdecode(data, flags) if data.size else None
-        if image is None:
-            raise DataError(f"{self.root}: {name!r} is not a readable image")
-        return image
+        return decode_image(self.read(name), f"{self.root}: {name!r}")
+
+
+def decode_image(data: bytes, where: str) -> np.ndarray:
+    """Bytes of a picture, whatever its file is called, to (H, W, 3) uint8 RGB.
+
+    Raises:
+        DataError: see `FileStore.read_image`.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            header = Image.open(io.BytesIO(data))  # reads the header only
+            if header.width * header.height > MAX_PIXELS:
+                raise DataError(f"{where}: {header.width} x {header.height} pixels are too many")
+            if header.format == "JPEG" and data[-2:] != JPEG_END:
+                header.load()  # OpenCV fills what is missing with grey, without a word
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        reason = "empty file" if not data else str(error).split(" <")[0]
+        raise DataError(f"{where} is not a readable image ({reason})") from None
+    flags = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    if image is None:
+        raise DataError(f"{where} is not a readable image (damaged)")
+    return image

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from pathlib import PurePosixPath
 
+from ocrpretrain.data.sources.bad import check_bad
 from ocrpretrain.data.sources.base import AnnotatedImage, Source, Word, make_word
 from ocrpretrain.data.sources.files import FileStore
 from ocrpretrain.errors import DataError
@@ -21,13 +22,18 @@ class ICDAR2015(Source):
     Args:
         path: folder or zip that holds the images, and the text files where `labels` is None.
         labels: another folder or zip with the text files.
+        max_bad: share of the images that may lack labels (or the other way round) or have an
+            unusable line; they are left out, counted and named.
 
     Raises:
-        DataError: an image without labels, labels without an image, or an unusable line.
+        DataError: more of them.
     """
 
     def __init__(
-        self, path: str | os.PathLike[str], labels: str | os.PathLike[str] | None = None
+        self,
+        path: str | os.PathLike[str],
+        labels: str | os.PathLike[str] | None = None,
+        max_bad: float = 0.0,
     ) -> None:
         self.store = FileStore(path)
         label_store = FileStore(labels) if labels is not None else self.store
@@ -35,16 +41,19 @@ class ICDAR2015(Source):
         texts = _by_stem(label_store, label_store.names(), {".txt"}, "gt_")
         if not texts:
             raise DataError(f"{label_store.root}: holds no gt_*.txt")
-        unpaired = sorted(images.keys() ^ texts.keys())
-        if unpaired:
-            raise DataError(
-                f"{path}: {len(unpaired)} images without gt_NAME.txt or labels without an image: "
-                + ", ".join(unpaired[:10])
-            )
         self.items: list[tuple[str, list[Word]]] = []
-        for stem in sorted(images, key=_natural):
-            words = parse_icdar2015(label_store.read(texts[stem]), texts[stem])
+        errors = [f"{images[stem]}: has no gt_{stem}.txt" for stem in images.keys() - texts.keys()]
+        errors += [f"{texts[stem]}: has no image" for stem in texts.keys() - images.keys()]
+        for stem in sorted(images.keys() & texts.keys(), key=_natural):
+            try:
+                words = parse_icdar2015(label_store.read(texts[stem]), texts[stem])
+            except DataError as error:
+                errors.append(str(error))
+                continue
             self.items.append((images[stem], words))
+        check_bad(path, sorted(errors), len(errors) + len(self.items), max_bad)
+        if not self.items:
+            raise DataError(f"{path}: holds no image with labels")
 
     def __len__(self) -> int:
         return len(self.items)
@@ -64,10 +73,14 @@ def parse_icdar2015(data: bytes, where: str) -> list[Word]:
     """Parse one `gt_img_N.txt`; the first eight fields are the quad, the rest is the text.
 
     Raises:
-        DataError: a line with fewer than nine fields or a coordinate that is not a number.
+        DataError: not UTF-8, fewer than nine fields, or a coordinate that is not a number.
     """
     words = []
-    for number, line in enumerate(data.decode("utf-8-sig").splitlines(), 1):
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DataError(f"{where}: not UTF-8 ({error.reason})") from None
+    for number, line in enumerate(text.splitlines(), 1):
         if not line.strip():
             continue
         fields = line.split(",", 8)

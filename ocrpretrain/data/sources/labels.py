@@ -6,14 +6,14 @@ A word without `polygon` is a weak label.
 
 from __future__ import annotations
 
+import codecs
 import json
 import os
 
+from ocrpretrain.data.sources.bad import check_bad
 from ocrpretrain.data.sources.base import AnnotatedImage, Source, Word, make_word
 from ocrpretrain.data.sources.files import FileStore
 from ocrpretrain.errors import DataError
-
-MAX_SHOWN = 20
 
 
 class LabelsFolder(Source):
@@ -21,19 +21,20 @@ class LabelsFolder(Source):
 
     Args:
         path: the folder or the zip archive.
+        max_bad: share of the lines that may be unusable; they are left out, counted and named.
 
     Raises:
-        DataError: every unusable line (up to 20 are shown), with its number and what is wrong.
+        DataError: more unusable lines, with their numbers and what is wrong.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], max_bad: float = 0.0) -> None:
         self.store = FileStore(path)
         present = set(self.store.names())
         self.items: list[tuple[str, list[Word]]] = []
         errors: list[str] = []
         seen: set[str] = set()
-        text = self.store.read("labels.jsonl").decode("utf-8-sig")
-        for number, line in enumerate(text.splitlines(), 1):
+        lines = self.store.read("labels.jsonl").removeprefix(codecs.BOM_UTF8).splitlines()
+        for number, line in enumerate(lines, 1):
             if not line.strip():
                 continue
             try:
@@ -47,9 +48,7 @@ class LabelsFolder(Source):
                 continue
             seen.add(name)
             self.items.append((name, words))
-        if errors:
-            more = f"\n... and {len(errors) - MAX_SHOWN} more" if len(errors) > MAX_SHOWN else ""
-            raise DataError(f"{path}:\n" + "\n".join(errors[:MAX_SHOWN]) + more)
+        check_bad(path, errors, len(errors) + len(self.items), max_bad)
         if not self.items:
             raise DataError(f"{path}: labels.jsonl lists no image")
 
@@ -67,11 +66,13 @@ class LabelsFolder(Source):
         return f"{self.describe()} {self.store.fingerprint()}"
 
 
-def _parse(line: str, where: str) -> tuple[str, list[Word]]:
+def _parse(line: bytes, where: str) -> tuple[str, list[Word]]:
     try:
-        row = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise DataError(f"{where}: not JSON ({error.msg})") from None
+        row = json.loads(line.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        raise DataError(f"{where}: not UTF-8 ({error.reason})") from None
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise DataError(f"{where}: not JSON ({error})") from None
     if not isinstance(row, dict) or not isinstance(row.get("file"), str):
         raise DataError(f"{where}: needs an object with a string 'file'")
     if not isinstance(row.get("words"), list):
