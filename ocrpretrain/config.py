@@ -26,7 +26,7 @@ DEFAULT_TYPES = {
     "optimizer": "torch.optim.AdamW",
     "scheduler": "ocrpretrain.optim.WarmupCosine",
     "trainer": "lightning.Trainer",
-    "logger": "ocrpretrain.engine.RunLogger",
+    "logger": "ocrpretrain.loggers.RunLogger",
     "data.view": "ocrpretrain.data.views.SceneView",
 }
 SECTIONS = (

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import netrc
 import os
 import statistics
 import warnings
@@ -11,14 +10,14 @@ from collections.abc import Mapping
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import lightning as L
 import torch
 from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint
-from lightning.pytorch.loggers import CSVLogger, Logger, WandbLogger
 
-from ocrpretrain.callbacks import RandomState, RunRecord, StepClock
+from ocrpretrain.callbacks import Cost, RandomState, RunRecord, StepClock
+from ocrpretrain.callbacks.cost import peak_memory
 from ocrpretrain.config import DEFAULT_TYPES, build, dump, load
 from ocrpretrain.data import OCRDataModule
 from ocrpretrain.environment import share_cores
@@ -30,60 +29,6 @@ from ocrpretrain.signature import resolve
 from ocrpretrain.weights.format import initialise
 
 WITHIN_EPOCH = timedelta(minutes=10)
-
-
-class RunLogger:
-    """Where a run is logged: `metrics.csv` always, W&B by default without a connection.
-
-    Args:
-        project: W&B project.
-        mode: 'offline' writes into the run's folder (`wandb sync` uploads it), 'online' streams,
-            'disabled' leaves W&B out.
-        name: of the run; its folder's name by default.
-        group: W&B group.
-        tags: W&B tags.
-    """
-
-    def __init__(
-        self,
-        project: str = "ocrpretrain",
-        mode: Literal["offline", "online", "disabled"] = "offline",
-        name: str | None = None,
-        group: str | None = None,
-        tags: list[str] | None = None,
-    ) -> None:
-        self.project, self.mode, self.name, self.group, self.tags = project, mode, name, group, tags
-
-    def build(self, folder: Path, cfg: Mapping[str, Any]) -> list[Logger]:
-        """The Lightning loggers of a run."""
-        loggers: list[Logger] = [CSVLogger(folder, name="", version="")]
-        if self.mode != "disabled":
-            import wandb
-
-            wandb_logger = WandbLogger(
-                name=self.name or folder.name,
-                save_dir=folder,
-                project=self.project,
-                offline=not (self.mode == "online" and has_wandb_key()),
-                group=self.group,
-                tags=self.tags,
-                settings=wandb.Settings(silent=True),
-            )
-            wandb_logger.log_hyperparams(dict(cfg))
-            loggers.append(wandb_logger)
-        return loggers
-
-
-def has_wandb_key() -> bool:
-    """Whether W&B could log in without asking; says so where it could not."""
-    try:
-        hosts = list(netrc.netrc().hosts)
-    except (OSError, netrc.NetrcParseError):
-        hosts = []
-    if os.environ.get("WANDB_API_KEY") or any("wandb" in host for host in hosts):
-        return True
-    print("W&B: no credentials found, logging offline (`wandb login`, then `wandb sync`)")
-    return False
 
 
 def pretrain(
@@ -125,23 +70,24 @@ def pretrain(
             "negatives, and accumulated parts would not see one another; use a larger "
             "data.batch_size or more processes"
         )
-    record = RunRecord(cfg, data.train.describe(), folder)
+    cost = Cost()
     options: dict[str, Any] = {"use_distributed_sampler": False, **cfg["trainer"]}
     if dry_run:
         module.make_scheduler = None  # one step is shorter than any warm-up
-        trainer = L.Trainer(**{**options, "logger": False, "fast_dev_run": 1})
-        trainer.fit(module, data)
-        print("dry run: one training and one validation step went through")
+        dry = {**options, "logger": False, "fast_dev_run": 1, "callbacks": [cost]}
+        L.Trainer(**dry).fit(module, data)
+        print(dry_report(module, data, cost, cfg))
         return folder
 
     folder.mkdir(parents=True, exist_ok=True)
     keep_curve(folder)
     dump(cfg, folder / "config.py")
+    record = RunRecord(cfg, data.train.describe(), folder, cost)
     loggers = build({"type": DEFAULT_TYPES["logger"], **cfg.get("logger", {})}).build(folder, cfg)
     trainer = L.Trainer(
         **options,
         logger=loggers,
-        callbacks=[*_callbacks(folder, module.head.monitor), record, *_extra_callbacks(cfg)],
+        callbacks=[*_callbacks(folder, module.head.monitor), cost, record, *_extra_callbacks(cfg)],
         default_root_dir=folder,
     )
     last = newest_checkpoint(folder) if resume else None
@@ -198,6 +144,37 @@ def build_module(cfg: Mapping[str, Any]) -> tuple[PretrainModule, OCRDataModule]
         size_divisor=backbone.size_divisor,
     )
     return module, data
+
+
+def dry_report(
+    module: PretrainModule, data: OCRDataModule, cost: Cost, cfg: Mapping[str, Any]
+) -> str:
+    """Parameters, shapes, steps, FLOPs and memory after one step, for people."""
+    height, width = data.train_view.size
+    image = torch.zeros(1, 3, height, width, dtype=torch.uint8)
+    with torch.no_grad():
+        maps = module.backbone(module.backbone.normalize(image.to(module.device))).maps
+    trainer, batch = cfg["trainer"], data.batch_size
+    per_epoch = len(data.train_dataloader())
+    steps = trainer.get("max_steps", -1)
+    steps = steps if steps > 0 else per_epoch * trainer.get("max_epochs", 1)
+    gflop = {name: value / batch / 1e9 for name, value in cost.flops.items()}
+    count = {
+        name: sum(p.numel() for p in part.parameters())
+        for name, part in (("backbone", module.backbone), ("head", module.head))
+    }
+    return "\n".join(
+        (
+            f"parameters: backbone {count['backbone']:,}, head {count['head']:,}",
+            f"maps of a {height} x {width} image: "
+            + ", ".join(f"{tuple(x.shape[1:])}" for x in maps),
+            f"steps: {steps:,} of {batch} images and process ({per_epoch:,} an epoch), "
+            f"validated on {len(data.val):,} images",
+            f"GFLOP an image: forward {gflop['forward']:.2f}, backward {gflop['backward']:.2f}",
+            f"peak memory: {peak_memory() / 2**30:.2f} GiB",
+            "dry run: one training and one validation step went through",
+        )
+    )
 
 
 def _make_optimizer(spec: Mapping[str, Any], module: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import os
 import platform
 import subprocess
@@ -33,6 +34,21 @@ def machine() -> dict[str, Any]:
 
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
     return {"machine": platform.machine(), "cores": os.cpu_count(), "device": device}
+
+
+def describe() -> dict[str, Any]:
+    """Everything about the surroundings of a run that may decide its result."""
+    return {"environment": versions(), "machine": machine(), "git": git_state()}
+
+
+def transfer_state() -> str:
+    """Whether MMOCR can be used here, and whose operators it would run on."""
+    try:
+        version("mmocr")
+    except PackageNotFoundError:
+        return "not installed (pip install 'ocrpretrain[transfer]')"
+    compiled = importlib.util.find_spec("mmcv._ext") is not None
+    return f"MMOCR with {'a compiled mmcv' if compiled else 'our operators, no compiled mmcv'}"
 
 
 def git_state(folder: Path = Path(__file__).parent) -> str:

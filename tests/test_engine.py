@@ -8,9 +8,12 @@ import json
 import pytest
 import torch
 from conftest import EXTERNAL, ROOT
+from torch.utils.flop_counter import FlopCounterMode
 
-from ocrpretrain.engine import RunLogger, build_module, pretrain
+from ocrpretrain.backbones import CLIPResNet
+from ocrpretrain.engine import build_module, pretrain
 from ocrpretrain.errors import ConfigError, UntrainedError
+from ocrpretrain.loggers import RunLogger
 from ocrpretrain.optim import decays, parameter_groups
 from ocrpretrain.weights.export import export, find_checkpoint
 from ocrpretrain.weights.format import read_weights
@@ -37,7 +40,9 @@ def test_a_run_leaves_config_checkpoints_record_and_curve(tmp_path):
     record = json.loads((folder / "run.json").read_text())
     assert record["images_seen"] == 32 and record["steps"] == 8
     assert record["config"]["head"]["type"] == "my_head.ColourHead"
-    assert "torch" in record["environment"] and record["seconds"] > 0
+    assert "torch" in record["environment"] and record["git"] and record["config_hash"]
+    assert record["seconds"] > 0 and record["process_seconds"] > 0
+    assert record["peak_memory_bytes"] > 2**20
     rows = list(csv.DictReader((folder / "metrics.csv").open()))
     scores = [float(row["val/score"]) for row in rows if row["val/score"]]
     assert len(scores) == 2 and scores[1] > scores[0]
@@ -103,10 +108,30 @@ def test_a_finished_run_is_trained_on_where_it_gets_longer(tmp_path):
     assert record["images_seen"] == 48 and record["steps"] == 12
 
 
+def test_flops_are_those_of_the_layers(tmp_path):
+    record = json.loads((pretrain(CONFIG, work_dir=tmp_path / "run") / "run.json").read_text())
+    backbone = CLIPResNet((1, 1, 1, 1), 8)
+    with FlopCounterMode(display=False) as counter:
+        backbone(torch.zeros(1, 3, 64, 64))
+    head = record["flops_per_image"]["forward"] - counter.get_total_flops()
+    assert 0 < head < 1e4  # a linear layer
+    # Each product of the forward costs two in the backward, but for the gradient of the image.
+    assert 1.8 < record["flops_per_image"]["backward"] / record["flops_per_image"]["forward"] < 2
+
+
 def test_dry_run_writes_nothing(tmp_path, capsys):
     pretrain(CONFIG, work_dir=tmp_path / "run", dry_run=True)
     assert not (tmp_path / "run").exists()
-    assert "dry run" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    for part in (
+        "dry run",
+        "parameters: backbone 1",
+        "(32, 16, 16)",
+        "steps: 8 of 4",
+        "GFLOP",
+        "GiB",
+    ):
+        assert part in shown
 
 
 def test_a_stage_without_gradient_stops_the_run(tmp_path):

@@ -206,7 +206,7 @@ def _wandb_run(mode: str, folder: Path, cfg: Mapping[str, Any]) -> Any:
         return None
     import wandb
 
-    from ocrpretrain.engine import has_wandb_key
+    from ocrpretrain.loggers import has_wandb_key
 
     if mode == "online" and not has_wandb_key():
         mode = "offline"

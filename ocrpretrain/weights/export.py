@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import torch
 
 from ocrpretrain.config import build, digest
+from ocrpretrain.environment import file_sha256
 from ocrpretrain.errors import CheckpointMismatchError
 from ocrpretrain.weights.card import write_card
 from ocrpretrain.weights.format import WeightsInfo, load_strict, write_weights
@@ -34,7 +36,7 @@ def find_checkpoint(path: PathLike, which: str = "best") -> Path:
 
 
 def export(checkpoint: PathLike, out: PathLike, reader: bool = False) -> WeightsInfo:
-    """Write a checkpoint's weights file and card, after loading it into a freshly built model.
+    """Write a checkpoint's weights file, card and record, after loading it into a fresh model.
 
     Args:
         checkpoint: written by a pretraining run.
@@ -70,4 +72,7 @@ def export(checkpoint: PathLike, out: PathLike, reader: bool = False) -> Weights
     )
     write_weights(out, module.state_dict(), info)
     write_card(out, info)
+    record = {"weights": Path(out).name, "weights_sha256": file_sha256(out), **run}
+    record_file = Path(out).with_suffix(".record.json")
+    record_file.write_text(json.dumps(record, indent=1, default=list) + "\n", "utf-8")
     return info

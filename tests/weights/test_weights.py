@@ -10,6 +10,7 @@ from safetensors.torch import load_file, save_file
 
 from ocrpretrain import load_backbone, load_reader
 from ocrpretrain.backbones import CLIPResNet
+from ocrpretrain.environment import file_sha256
 from ocrpretrain.errors import CheckpointMismatchError
 from ocrpretrain.weights.export import export, find_checkpoint
 from ocrpretrain.weights.format import (
@@ -80,6 +81,14 @@ def test_exported_backbone_loads_and_a_transfer_file_is_no_reader(transfer_file)
     assert all(name.startswith("backbone.") for name in names)
     with pytest.raises(CheckpointMismatchError, match=r"holds no tensor head"):
         load_reader(transfer_file)
+
+
+def test_card_and_record_lie_beside_an_export(transfer_file):
+    record = json.loads(transfer_file.with_suffix(".record.json").read_text())
+    assert record["weights_sha256"] == file_sha256(transfer_file)
+    assert record["images_seen"] == 32 and record["config"]["head"]["type"] == "my_head.ColourHead"
+    card = transfer_file.with_suffix(".md").read_text()
+    assert record["weights_sha256"] in card and "ColourHead" in card
 
 
 def test_a_checkpoint_that_does_not_fit_leaves_no_file(tmp_path, transfer_file):

@@ -1,0 +1,65 @@
+"""Random states across a resume."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import lightning as L
+import numpy as np
+import torch
+import torch.distributed
+
+
+class RandomState(L.Callback):
+    """Carries the random states of Python, NumPy and torch, of each process, across a resume."""
+
+    def __init__(self) -> None:
+        self._stored: list[dict[str, Any]] = []
+
+    def on_save_checkpoint(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        states: list[Any] = [random_state()]
+        if trainer.world_size > 1:
+            states = [None] * trainer.world_size
+            torch.distributed.all_gather_object(states, random_state())
+        checkpoint["random_states"] = states
+
+    def on_load_checkpoint(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        self._stored = checkpoint.get("random_states", [])
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        # Not when the checkpoint is read: what Lightning does until here draws numbers too.
+        if len(self._stored) == trainer.world_size:
+            set_random_state(self._stored[trainer.global_rank])
+        elif self._stored:
+            print(
+                f"random states of {len(self._stored)} processes do not fit {trainer.world_size}: "
+                "the run goes on, but not as it would have without the break"
+            )
+        self._stored = []
+
+
+def random_state() -> dict[str, Any]:
+    """The states of all generators of this process, as tensors and numbers."""
+    name, keys, *rest = np.random.get_state()
+    return {
+        "python": random.getstate(),
+        "numpy": (name, torch.from_numpy(np.asarray(keys).astype(np.int64)), *rest),
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+    }
+
+
+def set_random_state(state: dict[str, Any]) -> None:
+    """Put back what `random_state` returned."""
+    version, keys, gauss = state["python"]
+    random.setstate((version, tuple(keys), gauss))
+    name, keys, *rest = state["numpy"]
+    np.random.set_state((name, keys.numpy().astype(np.uint32), *rest))
+    torch.set_rng_state(state["torch"])
+    if state["cuda"] and len(state["cuda"]) == torch.cuda.device_count():
+        torch.cuda.set_rng_state_all(state["cuda"])
