@@ -3,7 +3,7 @@ PY := .venv/bin/python
 DATA ?=
 TEST ?=
 
-.PHONY: setup demo test check
+.PHONY: setup demo test check verify
 setup:
 	@tools/setup.sh
 
@@ -17,3 +17,6 @@ check: setup
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check .
 	@$(PY) -m pyright
+
+verify: setup
+	@$(PY) tools/leaderboard.py docs/results/results.jsonl --verify

@@ -11,7 +11,17 @@ def main() -> None:
     parser.add_argument("results", nargs="?", default="work_dirs/results.jsonl")
     parser.add_argument("--out", help="folder to write to (default: that of the results)")
     parser.add_argument("--wandb", choices=["offline", "online", "disabled"], default="offline")
+    parser.add_argument("--verify", action="store_true", help="recompute every row; write nothing")
     args = parser.parse_args()
+    if args.verify:
+        from ocrpretrain.errors import DataError
+        from ocrpretrain.results.verify import verify
+
+        problems = verify(args.results)
+        if problems:
+            raise DataError("\n".join(problems))
+        print(f"{args.results}: every row follows from what is stored")
+        return
 
     from ocrpretrain.results.leaderboard import as_csv, log_to_wandb, markdown, rows
 

@@ -17,7 +17,7 @@ from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 from rich.progress import track
 
-from ocrpretrain.config import read
+from ocrpretrain.config import digest, read
 from ocrpretrain.data.sources.base import Word
 from ocrpretrain.errors import ConfigError
 from ocrpretrain.evaluation.detection import (
@@ -30,7 +30,7 @@ from ocrpretrain.evaluation.detection import (
 from ocrpretrain.results.record import append_result, image_counts
 from ocrpretrain.transfer import compat
 from ocrpretrain.transfer.dataset import SourceDataset
-from ocrpretrain.transfer.finetune import build_detector, use_sources
+from ocrpretrain.transfer.finetune import build_detector, comparable, use_sources
 from ocrpretrain.transfer.mmocr import register
 
 PathLike = str | os.PathLike[str]
@@ -74,7 +74,9 @@ def evaluate(
     matches = _matches(found, words)
     counts = total(matches, threshold)
     save_detections(folder / "detections.json.gz", found)
+    shown = comparable(cfg)
     record |= {
+        "config_hash": digest(shown),
         "experiment": experiment or record["config_name"],
         "task": "detection",
         "test": {"data": data, "images": len(found)},
@@ -85,7 +87,8 @@ def evaluate(
         "mmocr_best_of_thresholds": mmocr_metric(found, words),
         "evaluation_seconds": round(time.monotonic() - start, 1),
     }
-    record = append_result(results, record, image_counts(found, matches, THRESHOLDS))
+    stored = {**image_counts(found, matches, THRESHOLDS), "config": shown}
+    record = append_result(results, record, stored)
     # The record goes on the leaderboard; where the images lie stays with the run.
     local = {**record, "source": cfg["test_dataloader"]["dataset"]["source"]}
     (folder / "evaluation.json").write_text(json.dumps(local, indent=1) + "\n", "utf-8")

@@ -169,10 +169,14 @@ def run_record(
 
 
 def comparable(cfg: Mapping[str, Any]) -> dict[str, Any]:
-    """The config without what may differ inside one comparison: weights, seed and names."""
+    """The config without what may differ inside one comparison: weights, seed, names, folders."""
     left_out = {"randomness", "experiment_name", "work_dir"}
     rest: dict[str, Any] = plain({k: v for k, v in cfg.items() if k not in left_out})
     rest["model"]["backbone"].pop("weights", None)
+    for split in ("train", "val", "test"):
+        source = rest[f"{split}_dataloader"]["dataset"].get("source", {})
+        if "path" in source:
+            source["path"] = Path(source["path"]).name
     return rest
 
 
