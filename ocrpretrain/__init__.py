@@ -9,14 +9,25 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ocrpretrain.data import OCRDataModule
     from ocrpretrain.engine import pretrain
+    from ocrpretrain.module import PretrainModule
     from ocrpretrain.transfer.evaluate import evaluate
     from ocrpretrain.weights.build import load_backbone, load_reader
 
 __version__ = "0.1.0"
-__all__ = ["evaluate", "load_backbone", "load_reader", "pretrain"]
+__all__ = [
+    "OCRDataModule",
+    "PretrainModule",
+    "evaluate",
+    "load_backbone",
+    "load_reader",
+    "pretrain",
+]
 
 _HOME = {
+    "OCRDataModule": "ocrpretrain.data",
+    "PretrainModule": "ocrpretrain.module",
     "pretrain": "ocrpretrain.engine",
     "evaluate": "ocrpretrain.transfer.evaluate",
     "load_backbone": "ocrpretrain.weights.build",

@@ -15,7 +15,7 @@ import pytest
 import torch
 from conftest import EXTERNAL, ROOT
 
-from ocrpretrain.callbacks import random_state, set_random_state
+from ocrpretrain.callbacks.state import random_state, set_random_state
 from ocrpretrain.engine import pretrain
 from ocrpretrain.runs import newest_checkpoint
 

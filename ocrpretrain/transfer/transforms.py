@@ -16,7 +16,8 @@ class WordCrop(TextDetRandomCrop):
     words only by luck; it also returns float64 polygons, which OpenCV refuses in DBNet's targets.
 
     Args:
-        target_size: width and height of the crops, in pixels; smaller images stay whole.
+        target_size: width and height of the crops, in pixels; smaller images are padded right and
+            below, since DBNet's targets need images of one size.
         positive_sample_ratio: share of crops that hold a word.
     """
 
@@ -29,6 +30,11 @@ class WordCrop(TextDetRandomCrop):
         words = zip(results["gt_polygons"], results["gt_ignored"], strict=True)
         self._legible = [polygon for polygon, ignored in words if not ignored]
         results = super().transform(results)  # pyright: ignore[reportAssignmentType]
+        height, width = results["img"].shape[:2]
+        missing = max(0, self.target_size[1] - height), max(0, self.target_size[0] - width)
+        if any(missing):
+            results["img"] = np.pad(results["img"], [(0, missing[0]), (0, missing[1]), (0, 0)])
+            results["img_shape"] = results["img"].shape[:2]
         results["gt_polygons"] = [polygon.astype(np.float32) for polygon in results["gt_polygons"]]
         return results
 

@@ -15,7 +15,7 @@ def wide_image() -> dict[str, Any]:
     legible = np.array([1200, 40, 1240, 40, 1240, 56, 1200, 56], np.float32)
     illegible = np.array([20, 40, 60, 40, 60, 56, 20, 56], np.float32)
     return {
-        "img": np.zeros((96, 1280, 3), np.uint8),
+        "img": np.full((96, 1280, 3), 9, np.uint8),
         "gt_polygons": [illegible, legible],
         "gt_ignored": np.array([True, False]),
         "gt_bboxes": np.zeros((2, 4), np.float32),
@@ -36,11 +36,12 @@ def test_positive_crop_holds_the_legible_word() -> None:
     np.random.seed(0)
     for _ in range(20):
         result = crop(1.0)
-        assert result["img"].shape == (96, 128, 3)
+        assert result["img"].shape == (128, 128, 3)
         assert result["gt_ignored"].tolist() == [False]
         (polygon,) = result["gt_polygons"]
         assert polygon.dtype == np.float32
         assert polygon.reshape(-1, 2).max(0)[0] <= 128
+        assert not result["img"][96:].any()  # padding
 
 
 def test_negative_crops_land_anywhere() -> None:
@@ -51,4 +52,4 @@ def test_negative_crops_land_anywhere() -> None:
 
 def test_image_without_words() -> None:
     none = dict(gt_polygons=[], gt_ignored=np.zeros(0, bool), gt_bboxes_labels=np.zeros(0, int))
-    assert crop(1.0, **none)["img"].shape == (96, 128, 3)
+    assert crop(1.0, **none)["img"].shape == (128, 128, 3)
