@@ -43,11 +43,25 @@ def load(path: PathLike, overrides: Mapping[str, Any] | None = None) -> dict[str
     cfg = read(path)
     sections = (*RUNNER_ARGUMENTS, *cfg)
     errors = override_errors(cfg, overrides or {}, sections)
+    errors += _without_effect(overrides or {})
     if not errors:
         cfg = merge(cfg, overrides or {})
         errors = list(finetune_errors(cfg))
     raise_errors(path, errors)
     return cfg
+
+
+def _without_effect(overrides: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Overrides of a file's own variables, whose values went into other sections long before."""
+    for path in overrides:
+        if path.partition(".")[0] not in RUNNER_ARGUMENTS:
+            yield (
+                path,
+                (
+                    "is a variable of the file; its value was copied where the file uses it, such as "
+                    "train_dataloader.dataset.pipeline: override that"
+                ),
+            )
 
 
 def finetune_errors(cfg: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -56,6 +70,9 @@ def finetune_errors(cfg: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     MMOCR's files define variables of their own, so an unknown section is only a mistake where it
     nearly is an argument of the Runner.
     """
+    for section in ("load_from", "resume"):
+        if cfg.get(section):
+            yield section, "MMEngine loads it without saying what did not fit; use --weights"
     for section in cfg:
         if section not in RUNNER_ARGUMENTS and hint(section, RUNNER_ARGUMENTS, NEAR):
             yield section, f"unknown section{hint(section, RUNNER_ARGUMENTS, NEAR)}"

@@ -10,6 +10,7 @@ _load = [dict(type="LoadOCRAnnotations", with_polygon=True, with_bbox=True, with
 _meta = ("img_path", "ori_shape", "img_shape")
 _train = [*_load, dict(type="PackTextDetInputs", meta_keys=_meta)]
 _test = [
+    dict(type="LoadImageFromFile"),  # for MMOCR's own tools; a source decodes its images itself
     dict(type="Resize", scale=(256, 256), keep_ratio=True), *_load,
     dict(type="PackTextDetInputs", meta_keys=(*_meta, "scale_factor"))]
 
