@@ -53,15 +53,13 @@ def load(path: PathLike, overrides: Mapping[str, Any] | None = None) -> dict[str
 
 def _without_effect(overrides: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Overrides of a file's own variables, whose values went into other sections long before."""
+    what = (
+        "is a variable of the file; its value was copied where the file uses it, such as "
+        "train_dataloader.dataset.pipeline: override that"
+    )
     for path in overrides:
         if path.partition(".")[0] not in RUNNER_ARGUMENTS:
-            yield (
-                path,
-                (
-                    "is a variable of the file; its value was copied where the file uses it, such as "
-                    "train_dataloader.dataset.pipeline: override that"
-                ),
-            )
+            yield path, what
 
 
 def finetune_errors(cfg: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
