@@ -1,4 +1,4 @@
-"""Pictures of a run: detections of an evaluated finetuning, or the curve of a pretraining.
+"""Pictures of a run: curve and attention of a pretraining, detections of an evaluated finetuning.
 
 Detections: found red, true words green, don't-care regions grey.
 """
@@ -12,28 +12,30 @@ from ocrpretrain.cli import run
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("run", help="folder of a pretraining run or of an evaluated finetuning")
-    parser.add_argument("--out", help="PNG to write (default: <run>/{detections,curve}.png)")
+    parser.add_argument("--out", help="picture to write (default: <run>/<what>.png)")
+    parser.add_argument("--attention", action="store_true", help="where a pretrained model looks")
     parser.add_argument("--count", type=int, default=12, help="number of images")
     parser.add_argument("--columns", type=int, default=4)
     args = parser.parse_args()
 
+    from ocrpretrain.drawing import save_picture
+
     folder = Path(args.run)
     pretraining = (folder / "checkpoints").is_dir()
-    out = Path(args.out or folder / ("curve.png" if pretraining else "detections.png"))
-    if pretraining:
-        from ocrpretrain.config import read
-        from ocrpretrain.results.curves import draw_pretraining
+    what = "detections" if not pretraining else "attention" if args.attention else "curve"
+    out = Path(args.out or folder / f"{what}.png")
+    if what == "attention":
+        from ocrpretrain.looking import attention_picture
 
-        data = read(folder / "config.py")["data"]
-        draw_pretraining(folder, out, data["batch_size"], 1 / data["val"]["length"])
+        save_picture(attention_picture(folder, args.count), out)
+    elif what == "curve":
+        from ocrpretrain.results.curves import draw_run
+
+        draw_run(folder, out)
     else:
-        from ocrpretrain.drawing import save_picture
-        from ocrpretrain.transfer.evaluate import load_detections
-        from ocrpretrain.transfer.visualize import detections_picture, last_evaluation
+        from ocrpretrain.transfer.visualize import run_picture
 
-        evaluation = last_evaluation(folder)
-        found = load_detections(folder / "detections.json.gz")
-        save_picture(detections_picture(evaluation, found, args.count, args.columns), out)
+        save_picture(run_picture(folder, args.count, args.columns), out)
     print(f"written: {out}")
 
 

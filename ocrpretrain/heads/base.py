@@ -127,3 +127,7 @@ class Head(nn.Module, ABC):
     def attention(self, features: Features, batch: Any) -> Tensor:
         """(B, queries, H, W) attention over the image, for pictures."""
         raise TypeError(f"{type(self).__name__} draws no attention")
+
+    def pool_attention(self, features: Features) -> Tensor:
+        """(B, H, W) attention of the image's one pooled feature, for pictures."""
+        raise TypeError(f"{type(self).__name__} pools by no attention")

@@ -329,3 +329,10 @@ class OCLIPHead(Head):
             count_N1 = queries.word.bincount(minlength=len(ids_NL)).unsqueeze(1)
             map_MT = total_NT.index_add(0, queries.word, map_MT) / count_N1
         return packed.pad(map_MT).unflatten(-1, tuple(features.maps[-1].shape[2:]))
+
+    def pool_attention(self, features: Features) -> Tensor:
+        """(B, h, w): where the pooled token, the first query of the attention pool, looks."""
+        coarsest = features.maps[-1]
+        size = (coarsest.shape[2], coarsest.shape[3])
+        padding_BT = grid_mask(features.mask, *size) if self.mask_pool else None
+        return self.attnpool.attention(coarsest, padding_BT)[:, 0, 1:].unflatten(1, size)

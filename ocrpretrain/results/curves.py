@@ -7,6 +7,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from ocrpretrain.config import read
 from ocrpretrain.errors import DataError
 
 PathLike = str | os.PathLike[str]
@@ -25,43 +26,74 @@ def read_curve(files: Sequence[Path], x: str, y: str) -> Curve:
 
 
 def draw_pretraining(run: PathLike, out: PathLike, batch_size: int, chance: float | None) -> None:
-    """Retrieval and masked-character accuracy over images seen, with blind twins.
+    """Training losses, and each validation metric beside its blind twin and its training value.
 
     Args:
-        run: folder of a pretraining run with the oCLIP head.
+        run: folder of a pretraining run.
         out: PNG to write.
         batch_size: images per step.
         chance: R@1 of guessing, drawn as a line.
 
     Raises:
-        DataError: a run without these metrics.
+        DataError: a run without validation.
     """
     files = sorted(Path(run).glob("metrics_part*.csv")) + [Path(run) / "metrics.csv"]
-    panels = {
-        "retrieval R@1": {
-            "image to text": "val/i2t_recall1",
-            "text to image": "val/t2i_recall1",
-            "blind": "val/blind_i2t_recall1",
-        },
-        "masked-character accuracy": {
-            "image": "val/char_accuracy",
-            "blind (images shuffled)": "val/blind_char_accuracy",
-        },
-    }
+    columns = _columns(files)
+    blind = [name for name in columns if f"val/blind_{name.removeprefix('val/')}" in columns]
+    # Of retrieval, R@1 tells both ways; the others follow it.
+    shown = [name for name in blind if "recall" not in name or name.endswith("_recall1")]
+    if not shown:
+        raise DataError(f"{run}: metrics.csv holds no validation metric with a blind twin")
+    losses = [name for name in columns if name.startswith("train/loss")]
+    panels = {"training losses": {name.removeprefix("train/"): name for name in losses}}
+    for name in shown:
+        plain = name.removeprefix("val/")
+        lines = {"validation": name, "validation, blind": f"val/blind_{plain}"}
+        if f"train/{plain}" in columns:
+            lines["training"] = f"train/{plain}"
+        panels[plain] = lines
     curves = {
-        title: {name: read_curve(files, "step", column) for name, column in lines.items()}
+        title: {
+            name: [
+                ((step + 1) * batch_size / 1000, y)
+                for step, y in smooth(read_curve(files, "step", column), column)
+            ]
+            for name, column in lines.items()
+        }
         for title, lines in panels.items()
     }
-    if not all(points for lines in curves.values() for points in lines.values()):
-        raise DataError(f"{run}: metrics.csv holds no validation of an oCLIP head")
-    scaled = {
-        title: {
-            name: [((step + 1) * batch_size / 1000, y) for step, y in points]
-            for name, points in lines.items()
-        }
-        for title, lines in curves.items()
-    }
-    _draw(scaled, "thousand images seen", out, {"retrieval R@1": chance})
+    _draw(
+        curves, "thousand images seen", out, dict.fromkeys(("i2t_recall1", "t2i_recall1"), chance)
+    )
+
+
+def draw_run(run: PathLike, out: PathLike) -> None:
+    """`draw_pretraining` with what the run's own config says.
+
+    Raises:
+        ConfigError: no config in the folder.
+        DataError: see `draw_pretraining`.
+    """
+    data = read(Path(run) / "config.py")["data"]
+    length = data["val"].get("length")
+    draw_pretraining(run, out, data["batch_size"], 1 / length if length else None)
+
+
+def smooth(points: Curve, column: str) -> Curve:
+    """Training values come from single batches: means over a fiftieth of the curve."""
+    window = max(1, len(points) // 50)
+    if not column.startswith("train/") or window == 1:
+        return points
+    blocks = [points[i : i + window] for i in range(0, len(points), window)]
+    return [(block[len(block) // 2][0], sum(y for _, y in block) / len(block)) for block in blocks]
+
+
+def _columns(files: Sequence[Path]) -> list[str]:
+    found: dict[str, None] = {}
+    for path in files:
+        with path.open(newline="") as file:
+            found |= dict.fromkeys(next(csv.reader(file), []))
+    return list(found)
 
 
 def draw_losses(runs: dict[str, PathLike], out: PathLike) -> None:
@@ -83,8 +115,13 @@ def _draw(
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    figure, axes = pyplot.subplots(1, len(panels), figsize=(5.5 * len(panels), 3.6), squeeze=False)
-    for axis, (title, curves) in zip(axes[0], panels.items(), strict=True):
+    columns = min(2, len(panels))
+    rows = -(-len(panels) // columns)
+    size = (5.5 * columns, 3.6 * rows)
+    figure, axes = pyplot.subplots(rows, columns, figsize=size, squeeze=False)
+    for axis in axes.flat[len(panels) :]:
+        axis.axis("off")
+    for axis, (title, curves) in zip(axes.flat, panels.items(), strict=False):
         for name, points in curves.items():
             axis.plot(*zip(*points, strict=True), label=name)
         level = lines.get(title)

@@ -16,6 +16,7 @@ from ocrpretrain.data.sources.base import AnnotatedImage
 from ocrpretrain.drawing import FOUND, IGNORED, TRUTH, draw_polygons, tile
 from ocrpretrain.errors import ConfigError
 from ocrpretrain.evaluation.detection import Detections
+from ocrpretrain.transfer.evaluate import load_detections
 
 PathLike = str | os.PathLike[str]
 MAX_SIDE = 640
@@ -36,6 +37,17 @@ def detections_picture(
     indices = np.linspace(0, len(found) - 1, min(count, len(found))).round().astype(int)
     drawn = [_draw(source[i], found[i], evaluation["threshold"]) for i in indices.tolist()]
     return tile(drawn, columns)
+
+
+def run_picture(run: PathLike, count: int, columns: int) -> np.ndarray:
+    """`detections_picture` of an evaluated run's folder.
+
+    Raises:
+        ConfigError: a run that was not evaluated.
+    """
+    evaluation = last_evaluation(run)
+    found = load_detections(Path(run) / "detections.json.gz")
+    return detections_picture(evaluation, found, count, columns)
 
 
 def _draw(item: AnnotatedImage, detections: Detections, threshold: float) -> np.ndarray:

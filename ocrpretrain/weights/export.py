@@ -9,9 +9,11 @@ from typing import Any
 
 import torch
 
+from ocrpretrain.backbones.base import Backbone
 from ocrpretrain.config import build, digest
 from ocrpretrain.environment import file_sha256
 from ocrpretrain.errors import CheckpointMismatchError
+from ocrpretrain.heads.base import Head
 from ocrpretrain.weights.card import write_card
 from ocrpretrain.weights.format import WeightsInfo, load_strict, write_weights
 
@@ -35,6 +37,24 @@ def find_checkpoint(path: PathLike, which: str = "best") -> Path:
     return file
 
 
+def load_run(checkpoint: PathLike) -> tuple[Backbone, Head, dict[str, Any]]:
+    """Backbone and head of a checkpoint, freshly built and strictly filled, and the run's record.
+
+    Raises:
+        CheckpointMismatchError: not a pretraining run's, or one that does not fit its own config.
+    """
+    saved: dict[str, Any] = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    if "ocrpretrain" not in saved:
+        raise CheckpointMismatchError(f"{checkpoint}: was not written by a pretraining run")
+    run = saved["ocrpretrain"]
+    backbone: Backbone = build(run["config"]["backbone"])
+    given = {"in_channels": backbone.out_channels, "strides": backbone.strides}
+    head: Head = build(run["config"]["head"], **given)
+    model = torch.nn.ModuleDict({"backbone": backbone, "head": head})
+    load_strict(model, saved["state_dict"], str(checkpoint))
+    return backbone, head, run
+
+
 def export(checkpoint: PathLike, out: PathLike, reader: bool = False) -> WeightsInfo:
     """Write a checkpoint's weights file, card and record, after loading it into a fresh model.
 
@@ -46,15 +66,9 @@ def export(checkpoint: PathLike, out: PathLike, reader: bool = False) -> Weights
     Raises:
         CheckpointMismatchError: a checkpoint that does not fit its own config; nothing is written.
     """
-    saved: dict[str, Any] = torch.load(checkpoint, map_location="cpu", weights_only=True)
-    if "ocrpretrain" not in saved:
-        raise CheckpointMismatchError(f"{checkpoint}: was not written by a pretraining run")
-    cfg, run = saved["ocrpretrain"]["config"], saved["ocrpretrain"]
-    backbone = build(cfg["backbone"])
-    head = build(cfg["head"], in_channels=backbone.out_channels, strides=backbone.strides)
-    model = torch.nn.ModuleDict({"backbone": backbone, "head": head})
-    load_strict(model, saved["state_dict"], str(checkpoint))
-    module = model if reader else torch.nn.ModuleDict({"backbone": backbone})
+    backbone, head, run = load_run(checkpoint)
+    cfg = run["config"]
+    module = torch.nn.ModuleDict({"backbone": backbone, **({"head": head} if reader else {})})
     info = WeightsInfo(
         backbone=cfg["backbone"],
         mean=backbone.mean,
