@@ -74,7 +74,8 @@ def test_everything_left_out_is_counted():
     left_out = batch["left_out"]
     assert left_out.pop("cut_words") == sum(len(word) == 25 for word in batch["text"][0])
     assert left_out == {
-        "cropped_words": 3, "unknown_characters": 3, "unknown_words": 1, "surplus_words": 1
+        "unreadable_images": 0, "cropped_words": 3, "unknown_characters": 3,
+        "unknown_words": 1, "surplus_words": 1,
     }  # fmt: skip
 
 
