@@ -22,6 +22,7 @@ from ocrpretrain.config import DEFAULT_TYPES, build, dump, load
 from ocrpretrain.data import OCRDataModule
 from ocrpretrain.environment import share_cores
 from ocrpretrain.errors import ConfigError
+from ocrpretrain.loggers import log_file
 from ocrpretrain.module import PretrainModule
 from ocrpretrain.optim import build_optimizer
 from ocrpretrain.runs import check_folder, keep_curve, newest_checkpoint
@@ -93,10 +94,14 @@ def pretrain(
     last = newest_checkpoint(folder) if resume else None
     print(f"resuming from {last}" if last else f"starting a new run in {folder}")
     trainer.fit(module, data, ckpt_path=last, weights_only=True)
-    if len(loggers) > 1:
+    if len(loggers) > 1 and trainer.is_global_zero:
         import wandb
 
         if wandb.run is not None:
+            best = folder / "checkpoints" / "best.ckpt"
+            if best.exists():
+                seen = {"images_seen": module.images_seen}
+                log_file(wandb.run, f"{folder.name}-best", "checkpoint", best, seen)
             print(f"W&B run: {Path(wandb.run.dir).parent}")
         wandb.finish()
     return folder

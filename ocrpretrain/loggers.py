@@ -10,6 +10,8 @@ from typing import Any, Literal
 
 from lightning.pytorch.loggers import CSVLogger, Logger, WandbLogger
 
+from ocrpretrain.environment import file_sha256
+
 
 class RunLogger:
     """Where a run is logged: `metrics.csv` always, W&B by default without a connection.
@@ -19,7 +21,7 @@ class RunLogger:
         mode: 'offline' writes into the run's folder (`wandb sync` uploads it), 'online' streams,
             'disabled' leaves W&B out.
         name: of the run; its folder's name by default.
-        group: W&B group.
+        group: W&B group; the run's own name by default. Finetunings of its weights join it.
         tags: W&B tags.
     """
 
@@ -44,13 +46,33 @@ class RunLogger:
                 save_dir=folder,
                 project=self.project,
                 offline=not (self.mode == "online" and has_wandb_key()),
-                group=self.group,
+                group=self.group or folder.name,
+                job_type="pretrain",
                 tags=self.tags,
                 settings=wandb.Settings(silent=True),
             )
             wandb_logger.log_hyperparams(dict(cfg))
+            use_axis(wandb_logger.experiment, "images_seen", "train/*", "val/*")
             loggers.append(wandb_logger)
         return loggers
+
+
+def use_axis(run: Any, axis: str, *metrics: str) -> None:
+    """Draw metrics over `axis`, which is logged with them, in place of W&B's own step."""
+    if hasattr(run, "define_metric"):  # ranks but the first have no run
+        run.define_metric(axis)
+        for name in metrics:
+            run.define_metric(name, step_metric=axis)
+
+
+def log_file(run: Any, name: str, kind: str, file: Path, metadata: Mapping[str, Any]) -> None:
+    """Name a file and its sha256 as an artifact of a W&B run; the file stays where it is."""
+    import wandb
+
+    details = {"sha256": file_sha256(file), "file": file.name, **metadata}
+    artifact = wandb.Artifact(name, type=kind, metadata=details)
+    artifact.add_reference(file.resolve().as_uri(), name=file.name)
+    run.log_artifact(artifact)
 
 
 def has_wandb_key() -> bool:

@@ -62,6 +62,7 @@ class PretrainModule(L.LightningModule):
         self.images_seen += size * self.trainer.world_size
         self.log("train/loss", logs.pop("train/loss"), prog_bar=True, batch_size=size)
         self.log_dict(logs, batch_size=size)
+        self.log("images_seen", float(self.images_seen))
         return total
 
     def on_after_backward(self) -> None:

@@ -44,6 +44,7 @@ class RunRecord(L.Callback):
             "config": self.cfg,
             "config_hash": digest(self.cfg),
             "seed": self.cfg.get("seed", 0),
+            "group": self.cfg.get("logger", {}).get("group") or self.folder.name,
             "data": self.data,
             "images_seen": int(pl_module.images_seen),  # pyright: ignore[reportArgumentType]
             "steps": trainer.global_step,

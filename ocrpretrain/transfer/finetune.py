@@ -18,6 +18,7 @@ from mmengine.runner import Runner
 from ocrpretrain.config import digest, dump
 from ocrpretrain.environment import file_sha256, git_state, machine, share_cores, versions
 from ocrpretrain.errors import ConfigError
+from ocrpretrain.loggers import has_wandb_key, log_file, use_axis
 from ocrpretrain.transfer.adapter import plain
 from ocrpretrain.transfer.hooks import RunLog, VerifyBackbone
 from ocrpretrain.transfer.mmocr import backbone_info, insert_backbone, load, register
@@ -78,7 +79,7 @@ def finetune(
     cfg.setdefault("log_level", "WARNING")
     dump(cfg, folder / "config.py")
 
-    run = _wandb_run(wandb_mode, folder, cfg)
+    run = _wandb_run(wandb_mode, folder, cfg, info.group)
     register()
     share_cores(cfg["train_dataloader"].get("num_workers", 0))
     # Nothing is chosen while training: the last weights count, and MMOCR's configs would validate
@@ -96,6 +97,8 @@ def finetune(
     record |= {"config_name": Path(config).stem, "iterations": runner.iter}
     (folder / "run.json").write_text(json.dumps(record, indent=1) + "\n", "utf-8")
     if run is not None:
+        pretraining = {"pretraining_sha256": record["pretraining"]["sha256"]}
+        log_file(run, f"{folder.name}-detector", "detector", folder / "detector.pth", pretraining)
         run.finish()
     return folder
 
@@ -205,20 +208,22 @@ def build_detector(folder: PathLike, cfg: Mapping[str, Any]) -> torch.nn.Module:
     return detector.eval().to(device, memory_format=torch.channels_last)
 
 
-def _wandb_run(mode: str, folder: Path, cfg: Mapping[str, Any]) -> Any:
+def _wandb_run(mode: str, folder: Path, cfg: Mapping[str, Any], group: str) -> Any:
     if mode == "disabled":
         return None
     import wandb
 
-    from ocrpretrain.loggers import has_wandb_key
-
     if mode == "online" and not has_wandb_key():
         mode = "offline"
-    return wandb.init(
+    run = wandb.init(
         project="ocrpretrain",
         name=folder.name,
+        group=group or None,
+        job_type="finetune",
         dir=folder,
         mode=cast(Any, mode),
         config=plain(cfg),
         settings=wandb.Settings(silent=True),
     )
+    use_axis(run, "iteration", "train/*")
+    return run

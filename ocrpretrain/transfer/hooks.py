@@ -81,7 +81,7 @@ class RunLog(Hook):
         self.rows.append(row)
         if self.wandb_run is not None:
             named = {f"train/{name}": value for name, value in row.items() if name != "step"}
-            self.wandb_run.log(named, step=step)
+            self.wandb_run.log({**named, "iteration": step})
 
     def after_train(self, runner: Runner) -> None:
         self.progress.stop()

@@ -83,6 +83,7 @@ def export(checkpoint: PathLike, out: PathLike, reader: bool = False) -> Weights
         git=run["git"],
         seed=cfg.get("seed", 0),
         metrics=run["metrics"],
+        group=run.get("group", ""),
     )
     write_weights(out, module.state_dict(), info)
     write_card(out, info)

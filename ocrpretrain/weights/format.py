@@ -44,6 +44,7 @@ class WeightsInfo:
         git: state of the checkout that trained them.
         seed: of the pretraining run.
         metrics: validation metrics of the run at these weights.
+        group: of the pretraining on W&B, which finetunings join.
         version: of this format.
     """
 
@@ -60,6 +61,7 @@ class WeightsInfo:
     git: str = ""
     seed: int | None = None
     metrics: dict[str, float] = field(default_factory=dict)
+    group: str = ""
     version: int = VERSION
 
 
