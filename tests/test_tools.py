@@ -53,6 +53,7 @@ MM_MISTAKES = [
     (("finetune", FINETUNE, "--weights", "none.safetensors"), "no such file"),
     (("evaluate", "none"), "no finished run"),
     (("visualize", "none"), "not evaluated yet"),
+    (("visualize", "none", "--losses"), "no losses.csv"),
 ]
 
 

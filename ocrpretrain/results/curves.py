@@ -96,12 +96,22 @@ def _columns(files: Sequence[Path]) -> list[str]:
     return list(found)
 
 
-def draw_losses(runs: dict[str, PathLike], out: PathLike) -> None:
-    """The training loss of several finetunings in one picture."""
-    curves = {
-        name: read_curve([Path(run) / "losses.csv"], "step", "loss") for name, run in runs.items()
-    }
-    _draw({"finetuning loss": curves}, "iterations", out, {})
+def draw_losses(runs: Sequence[Path], out: PathLike) -> None:
+    """The training losses of several finetunings, one panel per loss, named by their folders.
+
+    Raises:
+        DataError: a folder without `losses.csv`.
+    """
+    missing = [str(run) for run in runs if not (run / "losses.csv").is_file()]
+    if missing:
+        raise DataError(f"no losses.csv, is the finetuning finished? {', '.join(missing)}")
+    panels: dict[str, dict[str, Curve]] = {}
+    for run in runs:
+        for name in _columns([run / "losses.csv"]):
+            if name.startswith("loss"):
+                points = read_curve([run / "losses.csv"], "step", name)
+                panels.setdefault(name, {})[run.name] = smooth(points, f"train/{name}")
+    _draw(panels, "iterations", out, {})
 
 
 def _draw(

@@ -82,6 +82,13 @@ def test_a_whole_run_leaves_what_a_leaderboard_needs(runs, transfer_file, capsys
     assert list((run / "wandb").glob("offline-run-*"))
 
 
+def test_the_losses_of_both_runs_are_drawn(runs, tmp_path):
+    from ocrpretrain.results.curves import draw_losses
+
+    draw_losses([run for run, _ in runs[1].values()], tmp_path / "losses.png")
+    assert (tmp_path / "losses.png").stat().st_size > 5000
+
+
 def test_a_finished_run_is_not_overwritten_unless_asked(runs, transfer_file):
     from ocrpretrain.transfer.finetune import finetune
 
