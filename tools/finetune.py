@@ -14,6 +14,7 @@ def main() -> None:
     parser.add_argument("--test", help="folder or zip of test images")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--work-dir", help="where to write")
+    parser.add_argument("--resume", action="store_true", help="go on from the newest epoch")
     parser.add_argument("--overwrite", action="store_true", help="replace a finished run")
     parser.add_argument("--wandb", choices=["offline", "online", "disabled"], default="offline")
     add_cfg_options(parser)
@@ -34,6 +35,7 @@ def main() -> None:
         work_dir=args.work_dir,
         seed=args.seed,
         overwrite=args.overwrite,
+        resume=args.resume,
         wandb_mode=args.wandb,
     )
     print(f"finished: {folder}")

@@ -14,9 +14,7 @@ def main() -> None:
     parser.add_argument("run", nargs="+", help="folder of a pretraining or evaluated finetuning")
     parser.add_argument("--out", help="picture to write (default: <run>/<what>.png)")
     parser.add_argument("--attention", action="store_true", help="where a pretrained model looks")
-    parser.add_argument(
-        "--losses", action="store_true", help="losses of all given finetunings"
-    )
+    parser.add_argument("--losses", action="store_true", help="losses of all given finetunings")
     parser.add_argument("--count", type=int, default=12, help="number of images")
     parser.add_argument("--columns", type=int, default=4)
     args = parser.parse_args()

@@ -78,6 +78,7 @@ def _finetune(cell: Cell, folder: Path) -> dict[str, Any]:
             overrides=cell.overrides,
             work_dir=run_folder,
             seed=cell.seed,
+            resume=True,
         )
     (folder / "results.jsonl").unlink(missing_ok=True)  # of an evaluation that was cut off
     record = evaluate(run_folder, folder / "results.jsonl", Path(cell.config).stem)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import os
-import time
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -25,6 +25,7 @@ from ocrpretrain.transfer.mmocr import backbone_info, insert_backbone, load, reg
 from ocrpretrain.weights.format import WeightsInfo
 
 PathLike = str | os.PathLike[str]
+SOURCE_DATASET = "ocrpretrain.transfer.dataset.SourceDataset"
 # Shares of the images: training, held out to choose the score threshold, and test images where
 # one folder serves for all.
 WITH_TEST = {"train": (0.0, 0.9), "val": (0.9, 1.0)}
@@ -41,6 +42,7 @@ def finetune(
     work_dir: PathLike | None = None,
     seed: int = 0,
     overwrite: bool = False,
+    resume: bool = False,
     wandb_mode: str = "offline",
 ) -> Path:
     """Train one detector.
@@ -56,6 +58,7 @@ def finetune(
         work_dir: where to write; `work_dirs/<config>_<weights>_seed<N>` by default.
         seed: of the run.
         overwrite: train again where a finished run lies.
+        resume: go on from the run's newest readable checkpoint, at the border of an epoch.
         wandb_mode: 'offline', 'online' or 'disabled'.
 
     Returns:
@@ -65,10 +68,9 @@ def finetune(
         ConfigError: mistakes in the config, or a folder that holds a finished run.
         CheckpointMismatchError: weights that do not fit.
     """
-    start = time.monotonic()
     info = backbone_info(weights, like)
     cfg = insert_backbone(load(config, overrides), info, weights)
-    cfg = use_sources(cfg, train, test)
+    cfg = follow_seed(use_sources(cfg, train, test), seed)
     name = f"{Path(config).stem}_{Path(weights).stem if weights else 'random'}_seed{seed}"
     folder = Path(work_dir or Path("work_dirs") / name)
     if (folder / "run.json").exists() and not overwrite:
@@ -86,14 +88,19 @@ def finetune(
     # on the test images. The held-out images choose the threshold later, in `evaluate`.
     kinds = ("dataloader", "cfg", "evaluator")
     unused = {f"{split}_{kind}": None for split in ("val", "test") for kind in kinds}
-    runner = Runner.from_cfg(Config(copy.deepcopy({**cfg, **unused})))
+    last = newest_epoch(folder) if resume else None
+    if resume:
+        print(f"resuming from {last}" if last else f"starting a new run in {folder}")
+    go_on = {"load_from": str(last), "resume": True} if last else {}
+    runner = Runner.from_cfg(Config(copy.deepcopy({**cfg, **unused, **go_on})))
     runner.model.to(memory_format=torch.channels_last)
+    log = RunLog(folder, wandb_run=run)
     runner.register_hook(VerifyBackbone())
-    runner.register_hook(RunLog(folder, wandb_run=run))
+    runner.register_hook(log)
     runner.train()
     state = {name: tensor.cpu() for name, tensor in runner.model.state_dict().items()}
     torch.save({"state_dict": state, "meta": {}}, folder / "detector.pth")
-    record = run_record(cfg, info, weights, seed, time.monotonic() - start)
+    record = run_record(cfg, info, weights, seed, log.seconds())
     record |= {"config_name": Path(config).stem, "iterations": runner.iter}
     (folder / "run.json").write_text(json.dumps(record, indent=1) + "\n", "utf-8")
     if run is not None:
@@ -101,6 +108,26 @@ def finetune(
         log_file(run, f"{folder.name}-detector", "detector", folder / "detector.pth", pretraining)
         run.finish()
     return folder
+
+
+def follow_seed(cfg: dict[str, Any], seed: int) -> dict[str, Any]:
+    """The config with a training sample's randomness made a function of seed, epoch and index."""
+    loader = cfg["train_dataloader"]
+    if loader["dataset"]["type"] != SOURCE_DATASET:
+        return cfg  # a data set of MMOCR's own draws as MMEngine lets it
+    sampler = {**loader["sampler"], "type": "ocrpretrain.transfer.dataset.EpochPositions"}
+    dataset = {**loader["dataset"], "seed": seed}
+    return {**cfg, "train_dataloader": {**loader, "sampler": sampler, "dataset": dataset}}
+
+
+def newest_epoch(folder: Path) -> Path | None:
+    """The checkpoint of the latest epoch that was written to its end."""
+    files = sorted(folder.glob("epoch_*.pth"), key=lambda path: int(path.stem.partition("_")[2]))
+    for path in reversed(files):
+        if zipfile.is_zipfile(path):
+            return path
+        print(f"{path}: half written or damaged, skipped")
+    return None
 
 
 def use_sources(
@@ -125,7 +152,7 @@ def _with_source(
 ) -> dict[str, Any]:
     old = loader["dataset"]
     dataset = {
-        "type": "ocrpretrain.transfer.dataset.SourceDataset",
+        "type": SOURCE_DATASET,
         "source": {
             "type": "ocrpretrain.data.Folder",
             "path": str(Path(path).resolve()),
@@ -176,6 +203,7 @@ def comparable(cfg: Mapping[str, Any]) -> dict[str, Any]:
     left_out = {"randomness", "experiment_name", "work_dir"}
     rest: dict[str, Any] = plain({k: v for k, v in cfg.items() if k not in left_out})
     rest["model"]["backbone"].pop("weights", None)
+    rest["train_dataloader"]["dataset"].pop("seed", None)
     for split in ("train", "val", "test"):
         source = rest[f"{split}_dataloader"]["dataset"].get("source", {})
         if "path" in source:

@@ -22,6 +22,8 @@ class VerifyBackbone(Hook):
 
     def before_train(self, runner: Runner) -> None:
         adapter = runner.model.backbone
+        if runner.iter:  # resumed: it was compared at its first step, and has trained since
+            return
         if not isinstance(adapter, Adapter) or adapter.weights is None:
             return
         wanted = read_weights(adapter.weights, "backbone.")
@@ -52,6 +54,7 @@ class RunLog(Hook):
 
     def __init__(self, folder: Path, interval: int = 10, wandb_run: Any = None) -> None:
         self.file, self.interval, self.wandb_run = folder / "losses.csv", interval, wandb_run
+        self.before, self.start = 0.0, time.monotonic()
         self.progress = Progress(
             TextColumn("finetune"),
             BarColumn(),
@@ -65,28 +68,49 @@ class RunLog(Hook):
         self.progress.start()
         unknown = float("nan")
         self.task = self.progress.add_task("", total=runner.max_iters, loss=unknown, rate=unknown)
-        self.start = time.monotonic()
-        self.rows: list[dict[str, float]] = []
+        self.start, self.first = time.monotonic(), runner.iter
+        kept = self._rows_until(runner.iter)
+        self.file.write_text("".join(kept), "utf-8")
+
+    def _rows_until(self, step: int) -> list[str]:
+        """The header and the rows of a resumed run that are not trained again."""
+        if not step or not self.file.exists():
+            return []
+        header, *rows = self.file.read_text("utf-8").splitlines(keepends=True)
+        return [header, *(row for row in rows if int(row.partition(",")[0]) <= step)]
 
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
     ) -> None:
         step = runner.iter + 1
         values = {name: value.item() for name, value in outputs.items()}
-        rate = step / (time.monotonic() - self.start)
+        rate = (step - self.first) / (time.monotonic() - self.start)
         self.progress.update(self.task, completed=step, loss=values["loss"], rate=rate)
         if step % self.interval and step != runner.max_iters:
             return
-        row = {"step": step, "lr": cast(Any, runner.optim_wrapper).get_lr()["lr"][0], **values}
-        self.rows.append(row)
+        rates = {"lr": cast(Any, runner.optim_wrapper).get_lr()["lr"][0]}
+        row = {"step": step, **rates, **dict(sorted(values.items()))}
+        with self.file.open("a", newline="") as file:
+            writer = csv.DictWriter(file, list(row), lineterminator="\n")
+            if not file.tell():
+                writer.writeheader()
+            writer.writerow(row)
         if self.wandb_run is not None:
             named = {f"train/{name}": value for name, value in row.items() if name != "step"}
             self.wandb_run.log({**named, "iteration": step})
 
+    def seconds(self) -> float:
+        """Of training, breaks left out."""
+        return self.before + time.monotonic() - self.start
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
+        checkpoint["meta"]["seconds"] = self.seconds()
+        # MMEngine's histories pickle methods: without them the file is plain, and loads safely.
+        empty = dict.fromkeys(("log_scalars", "runtime_info", "resumed_keys"), {})
+        checkpoint["message_hub"] = empty
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
+        self.before = checkpoint["meta"].get("seconds", 0.0)
+
     def after_train(self, runner: Runner) -> None:
         self.progress.stop()
-        names = sorted({name for row in self.rows for name in row}, key=lambda n: (n != "step", n))
-        with self.file.open("w", newline="") as file:
-            writer = csv.DictWriter(file, names)
-            writer.writeheader()
-            writer.writerows(self.rows)

@@ -194,11 +194,11 @@ def test_a_tensor_changed_after_initialisation_stops_the_run(load, transfer_file
     from ocrpretrain.transfer.hooks import VerifyBackbone
 
     detector = built(load, transfer_file)
-    VerifyBackbone().before_train(SimpleNamespace(model=detector))
+    VerifyBackbone().before_train(SimpleNamespace(model=detector, iter=0))
     with torch.no_grad():
         detector.backbone.backbone.trunk.conv2.weight[0, 0, 0, 0] += 1e-3
     with pytest.raises(CheckpointMismatchError, match=r"1 tensors.*trunk\.conv2\.weight"):
-        VerifyBackbone().before_train(SimpleNamespace(model=detector))
+        VerifyBackbone().before_train(SimpleNamespace(model=detector, iter=0))
 
 
 def test_norm_eval_keeps_statistics(load, transfer_file):

@@ -34,5 +34,5 @@ param_scheduler = [
     dict(type="LinearLR", start_factor=0.1, end=2),
     dict(type="PolyLR", power=0.9, eta_min=1e-6, begin=2, end=240)]
 train_cfg = dict(type="EpochBasedTrainLoop", max_epochs=240)
-default_hooks = dict(logger=dict(interval=50), checkpoint=dict(interval=1000))
+default_hooks = dict(logger=dict(interval=50), checkpoint=dict(interval=20, max_keep_ckpts=2))
 log_level = "WARNING"
