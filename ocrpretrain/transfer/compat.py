@@ -60,7 +60,9 @@ class _PkgResources(MetaPathFinder, Loader):
             return SimpleNamespace(location=location, version=found.version, project_name=name)
 
         vars(module).update(
-            get_distribution=get_distribution, DistributionNotFound=DistributionNotFound
+            get_distribution=get_distribution,
+            DistributionNotFound=DistributionNotFound,
+            fixup_namespace_packages=lambda *_: None,  # pytest calls it where the module is there
         )
 
 

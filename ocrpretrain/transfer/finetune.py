@@ -69,7 +69,14 @@ def finetune(
         CheckpointMismatchError: weights that do not fit.
     """
     info = backbone_info(weights, like)
-    cfg = insert_backbone(load(config, overrides), info, weights)
+    cfg = load(config, overrides)
+    for section, instead in (("load_from", "--weights"), ("resume", "--resume")):
+        if cfg.get(section):
+            raise ConfigError(
+                f"{config}: {section}: MMEngine would load it without saying what did not fit; "
+                f"use {instead}, and set {section}=None"
+            )
+    cfg = insert_backbone(cfg, info, weights)
     cfg = follow_seed(use_sources(cfg, train, test), seed)
     name = f"{Path(config).stem}_{Path(weights).stem if weights else 'random'}_seed{seed}"
     folder = Path(work_dir or Path("work_dirs") / name)

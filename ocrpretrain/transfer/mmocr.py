@@ -68,9 +68,6 @@ def finetune_errors(cfg: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     MMOCR's files define variables of their own, so an unknown section is only a mistake where it
     nearly is an argument of the Runner.
     """
-    for section in ("load_from", "resume"):
-        if cfg.get(section):
-            yield section, "MMEngine loads it without saying what did not fit; use --weights"
     for section in cfg:
         if section not in RUNNER_ARGUMENTS and hint(section, RUNNER_ARGUMENTS, NEAR):
             yield section, f"unknown section{hint(section, RUNNER_ARGUMENTS, NEAR)}"

@@ -100,17 +100,18 @@ def test_files_of_other_projects_are_refused_untouched(load, transfer_file, tmp_
         built(load, tmp_path / "one.safetensors")
 
 
-@pytest.mark.parametrize(
-    ("overrides", "message"),
-    [
+def test_settings_that_would_not_do_what_they_say(load, transfer_file, tmp_path):
+    from ocrpretrain.transfer.finetune import finetune
+
+    with pytest.raises(ConfigError, match=r"_train\.0\.type: is a variable of the file"):
+        load(ICDAR, {"_train.0.type": "Resize"})
+    for changes, message in (
         ({"load_from": "detector.pth"}, "load_from: .*use --weights"),
-        ({"resume": True}, "resume: .*use --weights"),
-        ({"_train.0.type": "Resize"}, "_train.0.type: is a variable of the file"),
-    ],
-)
-def test_settings_that_would_not_do_what_they_say(load, overrides, message):
-    with pytest.raises(ConfigError, match=message):
-        load(ICDAR, overrides)
+        ({"resume": True}, "resume: .*use --resume"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            finetune(CONFIG, transfer_file, overrides=TINY | changes, work_dir=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_an_override_reaches_the_built_dataset(load):
