@@ -7,6 +7,7 @@ import json
 
 import pytest
 import torch
+import wandb
 from conftest import EXTERNAL, ROOT
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -193,6 +194,7 @@ def test_online_without_credentials_goes_offline(tmp_path, monkeypatch, capsys):
     loggers = RunLogger(mode="online").build(tmp_path, {})
     assert "no credentials" in capsys.readouterr().out
     assert loggers[1]._offline
+    wandb.finish()  # an open run would take in the next one's values
 
 
 def test_decay_by_parameter_type():
