@@ -214,7 +214,10 @@ def _add_finetunings(
     images = {
         key: str((folder / entry[key]).resolve()) for key in ("train", "test") if key in entry
     }
-    behind = [marks({"type": "ocrpretrain.data.Folder", "path": p}) for p in images.values()]
+    behind = [
+        (Path(path).name, marks({"type": "ocrpretrain.data.Folder", "path": path}))
+        for path in images.values()
+    ]
     cfg = load(file, entry.get("overrides", {}))
     stem = {"finetune": Path(file).stem}
     for seed in entry.get("seeds", [0]):
@@ -222,9 +225,7 @@ def _add_finetunings(
             start = {axis: "random" for axis in labels} if random else labels
             # Random weights depend on the architecture only, so all pretrainings of it share them.
             origin = json.dumps(config.load(parent.config, parent.overrides)["backbone"])
-            identity = _identity(
-                "finetune", cfg, behind, seed, origin if random else parent.id, images
-            )
+            identity = _identity("finetune", cfg, behind, seed, origin if random else parent.id)
             cell = Cell(
                 *("finetune", file, dict(entry.get("overrides", {})), {**start, **stem}, seed),
                 *(identity, None, parent.id, random),
