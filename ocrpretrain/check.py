@@ -15,9 +15,8 @@ def check_file(path: str | os.PathLike[str]) -> None:
     Raises:
         ConfigError: all mistakes of the file, or MMOCR is needed and not installed.
     """
-    from ocrpretrain.transfer import compat
+    import ocrpretrain.transfer  # noqa: F401 - `mmocr::` bases are found through pkg_resources
 
-    compat.install()  # `mmocr::` bases are found through pkg_resources
     sections = read(path)
     try:
         if "model" in sections:

@@ -16,7 +16,7 @@ import lightning as L
 import torch
 from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint
 
-from ocrpretrain.callbacks import Cost, RandomState, RunRecord, StepClock
+from ocrpretrain.callbacks import Cost, RandomState, RunRecord, StepClock, WithinEpoch
 from ocrpretrain.callbacks.cost import peak_memory
 from ocrpretrain.config import DEFAULT_TYPES, build, dump, load
 from ocrpretrain.data import OCRDataModule
@@ -199,7 +199,7 @@ def _callbacks(folder: Path, monitor: str) -> list[L.Callback]:
     # Not 'save_last': the last checkpoint must also be written when the best one is not.
     last = ModelCheckpoint(filename="last", **options)
     # A long epoch loses ten minutes at most.
-    within = ModelCheckpoint(filename="within", train_time_interval=WITHIN_EPOCH, **options)
+    within = WithinEpoch(filename="within", train_time_interval=WITHIN_EPOCH, **options)
     return [best, last, within, RandomState(), LearningRateMonitor("step")]
 
 

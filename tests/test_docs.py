@@ -68,4 +68,7 @@ def test_the_readmes_lines_at_nano_size(tmp_path, monkeypatch):
         command = [sys.executable, *shlex.split(line)[1:], *extra]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
         assert done.returncode == 0, done.stdout + done.stderr
+    for made in ("dbnet", "oclip"):  # each in a process of its own, as a user would
+        picture = [sys.executable, "tools/visualize.py", str(tmp_path / "runs" / made)]
+        assert subprocess.run(picture, cwd=ROOT).returncode == 0
     assert "| OCLIPHead |" in (tmp_path / "runs" / "leaderboard.md").read_text()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import random
 import signal
@@ -22,7 +23,7 @@ from ocrpretrain.runs import newest_checkpoint
 CONFIG = EXTERNAL / "my_config.py"
 KILLS = int(os.environ.get("OCRPRETRAIN_KILLS", "2"))
 EVERY_STEP = {
-    "type": "lightning.pytorch.callbacks.ModelCheckpoint",
+    "type": "ocrpretrain.callbacks.WithinEpoch",
     "every_n_train_steps": 1,
     "filename": "step",
     "enable_version_counter": False,
@@ -80,13 +81,18 @@ def test_breaks_in_the_middle_and_at_the_ends_of_epochs(tmp_path, whole, capsys)
     shown = capsys.readouterr().out
     assert "half.ckpt: half written or damaged, skipped" in shown and "step.ckpt" in shown
     assert_same(tmp_path / "run", whole)
+    rows = [list(csv.DictReader(path.open())) for path in (tmp_path / "run").glob("metrics*.csv")]
+    validated = {row["epoch"] for part in rows for row in part if row.get("val/score")}
+    assert validated == {"0", "1", "2"}
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(60 * (KILLS + 4))
-def test_kill_minus_nine_at_random_points(tmp_path, whole):
-    """With OCRPRETRAIN_KILLS=20: twenty kills in one run."""
-    settings = [f"{key}={value}" for key, value in OPTIONS.items()]
+def test_kill_minus_nine_at_random_points(tmp_path):
+    """With OCRPRETRAIN_KILLS=20: twenty kills in one run of 480 steps."""
+    options = OPTIONS | {"trainer.max_epochs": 4 * KILLS}
+    whole = state_of(pretrain(CONFIG, options, work_dir=tmp_path / "whole"))
+    settings = [f"{key}={value}" for key, value in options.items()]
     command = [sys.executable, "tools/pretrain.py", str(CONFIG), "--resume", "--work-dir"]
     command += [str(tmp_path / "run"), "--cfg-options", *settings]
     environment = os.environ | {"PYTHONPATH": f"{EXTERNAL}{os.pathsep}{ROOT}"}
@@ -101,7 +107,7 @@ def test_kill_minus_nine_at_random_points(tmp_path, whole):
                 assert process.wait(timeout=120) == 0
                 break
             wait_for_steps(tmp_path / "run", process)
-            time.sleep(rng.uniform(0, 0.4))
+            time.sleep(rng.uniform(0, 0.3))
         finally:
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
@@ -109,7 +115,7 @@ def test_kill_minus_nine_at_random_points(tmp_path, whole):
                 kills += 1
         if (tmp_path / "run" / "run.json").exists():
             break  # it ended before the next kill
-    assert kills
+    assert kills == KILLS
     assert_same(tmp_path / "run", whole)
 
 

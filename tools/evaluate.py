@@ -13,9 +13,6 @@ def main() -> None:
     parser.add_argument("--test", help="folder or zip of test images, in place of the run's")
     args = parser.parse_args()
 
-    from ocrpretrain.transfer import compat
-
-    compat.install()
     from ocrpretrain.transfer.evaluate import evaluate
 
     record = evaluate(args.run, args.results, args.experiment, args.test)

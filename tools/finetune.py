@@ -20,9 +20,6 @@ def main() -> None:
     add_cfg_options(parser)
     args = parser.parse_args()
 
-    from ocrpretrain.transfer import compat
-
-    compat.install()
     from ocrpretrain.transfer.finetune import finetune
 
     folder = finetune(

@@ -3,6 +3,6 @@
 from ocrpretrain.callbacks.cost import Cost, StepClock
 from ocrpretrain.callbacks.pictures import SamplePicture
 from ocrpretrain.callbacks.record import RunRecord
-from ocrpretrain.callbacks.state import RandomState
+from ocrpretrain.callbacks.state import RandomState, WithinEpoch
 
-__all__ = ["Cost", "RandomState", "RunRecord", "SamplePicture", "StepClock"]
+__all__ = ["Cost", "RandomState", "RunRecord", "SamplePicture", "StepClock", "WithinEpoch"]

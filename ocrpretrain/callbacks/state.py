@@ -1,4 +1,4 @@
-"""Random states across a resume."""
+"""What makes a resumed run go on as if nothing had happened."""
 
 from __future__ import annotations
 
@@ -9,6 +9,26 @@ import lightning as L
 import numpy as np
 import torch
 import torch.distributed
+from lightning.pytorch.callbacks import ModelCheckpoint
+
+
+class WithinEpoch(ModelCheckpoint):
+    """`ModelCheckpoint` inside epochs, but never at their last step.
+
+    From there Lightning would go on with the next epoch, and leave out the validation and the
+    checkpoints of the one that ended; `last.ckpt` follows a moment later anyway.
+    """
+
+    def on_train_batch_end(
+        self,
+        trainer: L.Trainer,
+        pl_module: L.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+    ) -> None:
+        if not trainer.is_last_batch:
+            super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
 
 
 class RandomState(L.Callback):

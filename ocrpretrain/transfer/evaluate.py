@@ -28,7 +28,6 @@ from ocrpretrain.evaluation.detection import (
     total,
 )
 from ocrpretrain.results.record import append_result, image_counts
-from ocrpretrain.transfer import compat
 from ocrpretrain.transfer.dataset import SourceDataset
 from ocrpretrain.transfer.finetune import build_detector, comparable, use_sources
 from ocrpretrain.transfer.mmocr import register
@@ -62,7 +61,6 @@ def evaluate(
     folder = Path(run)
     if not (folder / "run.json").is_file():
         raise ConfigError(f"{folder}: holds no finished run (run.json)")
-    compat.install()
     MMLogger.get_instance("ocrpretrain", log_level="WARNING")  # not one line per threshold
     start = time.monotonic()
     record: dict[str, Any] = json.loads((folder / "run.json").read_text("utf-8"))

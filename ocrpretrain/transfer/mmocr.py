@@ -13,7 +13,6 @@ from mmengine.runner import Runner
 from ocrpretrain.config import merge, override_errors, raise_errors, read, typed_errors
 from ocrpretrain.errors import ConfigError
 from ocrpretrain.signature import hint, parameters, resolve
-from ocrpretrain.transfer import compat
 from ocrpretrain.weights.format import WeightsInfo, read_info
 
 PathLike = str | os.PathLike[str]
@@ -39,7 +38,6 @@ def load(path: PathLike, overrides: Mapping[str, Any] | None = None) -> dict[str
     Raises:
         ConfigError: all mistakes, one per line.
     """
-    compat.install()
     cfg = read(path)
     sections = (*RUNNER_ARGUMENTS, *cfg)
     errors = override_errors(cfg, overrides or {}, sections)
@@ -110,7 +108,6 @@ def _registries() -> Iterator[Any]:
 
 def register() -> None:
     """Import MMOCR's and MMDetection's classes so that their registries are filled."""
-    compat.install()
     import mmdet.utils
     import mmocr.utils
 

@@ -9,14 +9,15 @@ import os
 from pathlib import PurePosixPath
 
 from ocrpretrain.data.sources.bad import check_bad
-from ocrpretrain.data.sources.base import AnnotatedImage, Source, Word, make_word
+from ocrpretrain.data.sources.base import Word, make_word
 from ocrpretrain.data.sources.files import FileStore
+from ocrpretrain.data.sources.listed import ListedImages
 from ocrpretrain.errors import DataError
 
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp"}
 
 
-class ICDAR2015(Source):
+class ICDAR2015(ListedImages):
     """Images with ICDAR2015's text files, paired by name (`img_1.jpg` with `gt_img_1.txt`).
 
     Args:
@@ -41,7 +42,7 @@ class ICDAR2015(Source):
         texts = _by_stem(label_store, label_store.names(), {".txt"}, "gt_")
         if not texts:
             raise DataError(f"{label_store.root}: holds no gt_*.txt")
-        self.items: list[tuple[str, list[Word]]] = []
+        self.items = []
         errors = [f"{images[stem]}: has no gt_{stem}.txt" for stem in images.keys() - texts.keys()]
         errors += [f"{texts[stem]}: has no image" for stem in texts.keys() - images.keys()]
         for stem in sorted(images.keys() & texts.keys(), key=_natural):
@@ -54,19 +55,6 @@ class ICDAR2015(Source):
         check_bad(path, sorted(errors), len(errors) + len(self.items), max_bad)
         if not self.items:
             raise DataError(f"{path}: holds no image with labels")
-
-    def __len__(self) -> int:
-        return len(self.items)
-
-    def __getitem__(self, index: int) -> AnnotatedImage:
-        name, words = self.items[index]
-        return AnnotatedImage(self.store.read_image(name), words, name)
-
-    def describe(self) -> str:
-        return f"{self.store.root.name} ({len(self)} images)"
-
-    def fingerprint(self) -> str:
-        return f"{self.describe()} {self.store.fingerprint()}"
 
 
 def parse_icdar2015(data: bytes, where: str) -> list[Word]:

@@ -11,12 +11,13 @@ import json
 import os
 
 from ocrpretrain.data.sources.bad import check_bad
-from ocrpretrain.data.sources.base import AnnotatedImage, Source, Word, make_word
+from ocrpretrain.data.sources.base import Word, make_word
 from ocrpretrain.data.sources.files import FileStore
+from ocrpretrain.data.sources.listed import ListedImages
 from ocrpretrain.errors import DataError
 
 
-class LabelsFolder(Source):
+class LabelsFolder(ListedImages):
     """Images and words listed in `labels.jsonl`, read unpacked or as zip.
 
     Args:
@@ -30,7 +31,7 @@ class LabelsFolder(Source):
     def __init__(self, path: str | os.PathLike[str], max_bad: float = 0.0) -> None:
         self.store = FileStore(path)
         present = set(self.store.names())
-        self.items: list[tuple[str, list[Word]]] = []
+        self.items = []
         errors: list[str] = []
         seen: set[str] = set()
         lines = self.store.read("labels.jsonl").removeprefix(codecs.BOM_UTF8).splitlines()
@@ -51,19 +52,6 @@ class LabelsFolder(Source):
         check_bad(path, errors, len(errors) + len(self.items), max_bad)
         if not self.items:
             raise DataError(f"{path}: labels.jsonl lists no image")
-
-    def __len__(self) -> int:
-        return len(self.items)
-
-    def __getitem__(self, index: int) -> AnnotatedImage:
-        name, words = self.items[index]
-        return AnnotatedImage(self.store.read_image(name), words, name)
-
-    def describe(self) -> str:
-        return f"{self.store.root.name} ({len(self)} images)"
-
-    def fingerprint(self) -> str:
-        return f"{self.describe()} {self.store.fingerprint()}"
 
 
 def _parse(line: bytes, where: str) -> tuple[str, list[Word]]:
