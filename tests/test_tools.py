@@ -47,6 +47,8 @@ MISTAKES = [
     (("read", "none.safetensors", "x.png", "--lexicon", "README.md"), "no such file"),
     (("leaderboard", "none.jsonl"), "no results yet"),
     (("check_config", "none.py"), "no such file"),
+    (("ablate", "none.py"), "no such file"),
+    (("leaderboard", "none.jsonl", "--verify"), "no results yet"),
 ]
 MM_MISTAKES = [
     (("finetune", FINETUNE, "--weights", "none"), "--like"),
