@@ -46,6 +46,8 @@ class LexiconReader:
 
     Attributes:
         unreadable: labels without any character of the head's charset; they are never an answer.
+        changed: labels that lose characters outside the charset, or what is beyond the head's
+            longest word.
 
     Raises:
         CheckpointMismatchError: not a reader file.
@@ -58,10 +60,17 @@ class LexiconReader:
         self.collator: Any = self.head.collator()
         known = self.collator.lexicon(list(lexicon))["text"]
         self.unreadable = [label for label, words in zip(lexicon, known, strict=True) if not words]
+        pairs = zip(lexicon, known, strict=True)
+        self.changed = [label for label, words in pairs if words and self._loses(label, words)]
         readable = dict.fromkeys(" ".join(words) for words in known if words)
         if not readable:
             raise DataError("no label of the lexicon has a character of the head's charset")
         self.batch = self.collator.lexicon(list(readable))
+
+    def _loses(self, label: str, words: list[str]) -> bool:
+        longest = max(map(len, words))
+        fewer = sum(map(len, words)) < len("".join(label.split()))
+        return fewer or longest >= self.collator.max_label_length
 
     def sample(self, path: PathLike) -> Sample:
         """An image file as the head sees it."""

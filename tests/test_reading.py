@@ -17,6 +17,7 @@ from ocrpretrain.weights.format import WeightsInfo, write_weights
 
 NANO = dict(embed_dim=32, grid=(2, 2), text_width=16, text_heads=2, text_layers=1, decoder_layers=1)
 LABELS = ["exit", "New York", "日本", "Sale"]
+CHANGED = ["Café", "x" * 30]
 
 
 @pytest.fixture
@@ -43,6 +44,8 @@ def files(tmp_path):
 def test_labels_are_ranked_by_their_cosine(files):
     reader = LexiconReader(files / "reader.safetensors", read_lexicon(files / "words.txt"))
     assert reader.unreadable == ["日本"]
+    changed = LexiconReader(files / "reader.safetensors", [*LABELS, *CHANGED]).changed
+    assert changed == CHANGED and reader.changed == []
     sample = reader.sample(files / "picture.png")
     assert sample.image.shape == (64, 64, 3) and sample.mask is not None
     ranking = reader.rank(sample, 5)

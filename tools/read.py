@@ -21,6 +21,8 @@ def main() -> None:
     reader = LexiconReader(args.weights, read_lexicon(args.lexicon))
     if reader.unreadable:
         print(f"left out, no character in the charset: {', '.join(reader.unreadable)}")
+    if reader.changed:
+        print(f"read without some of their characters: {', '.join(reader.changed)}")
     out = Path(args.out)
     out.mkdir(parents=True, exist_ok=True)
     for image in map(Path, args.images):

@@ -17,8 +17,9 @@ def global_mean(loss_M: Tensor) -> Tensor:
 
     Its mean over processes, which DDP takes of the gradients, is the mean over all samples.
     """
-    count = torch.tensor(float(len(loss_M)), device=loss_M.device)
-    if world_size() > 1:
-        dist.all_reduce(count)
     # A sum over no sample is 0 and stays in the graph; a mean would be NaN.
+    if world_size() == 1:
+        return loss_M.sum() / max(len(loss_M), 1)
+    count = torch.tensor(float(len(loss_M)), device=loss_M.device)
+    dist.all_reduce(count)
     return loss_M.sum() * world_size() / count.clamp(min=1)

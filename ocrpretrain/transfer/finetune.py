@@ -65,7 +65,7 @@ def finetune(
         The run's folder: `config.py`, `detector.pth`, `losses.csv`, `run.json`.
 
     Raises:
-        ConfigError: mistakes in the config, or a folder that holds a finished run.
+        ConfigError: mistakes in the config, or a folder that holds another run.
         CheckpointMismatchError: weights that do not fit.
     """
     info = backbone_info(weights, like)
@@ -80,10 +80,8 @@ def finetune(
     cfg = follow_seed(use_sources(cfg, train, test), seed)
     name = f"{Path(config).stem}_{Path(weights).stem if weights else 'random'}_seed{seed}"
     folder = Path(work_dir or Path("work_dirs") / name)
-    if (folder / "run.json").exists() and not overwrite:
-        raise ConfigError(f"{folder}: holds a finished run; use another --work-dir, or --overwrite")
+    _check_folder(folder, resume, overwrite)
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "run.json").unlink(missing_ok=True)
     cfg |= {"work_dir": str(folder), "randomness": {"seed": seed}, "experiment_name": folder.name}
     cfg.setdefault("log_level", "WARNING")
     dump(cfg, folder / "config.py")
@@ -125,6 +123,19 @@ def follow_seed(cfg: dict[str, Any], seed: int) -> dict[str, Any]:
     sampler = {**loader["sampler"], "type": "ocrpretrain.transfer.dataset.EpochPositions"}
     dataset = {**loader["dataset"], "seed": seed}
     return {**cfg, "train_dataloader": {**loader, "sampler": sampler, "dataset": dataset}}
+
+
+def _check_folder(folder: Path, resume: bool, overwrite: bool) -> None:
+    epochs = list(folder.glob("epoch_*.pth"))
+    if overwrite:
+        for file in (folder / "run.json", *epochs):
+            file.unlink(missing_ok=True)
+    elif (folder / "run.json").exists():
+        raise ConfigError(f"{folder}: holds a finished run; use another --work-dir, or --overwrite")
+    elif epochs and not resume:
+        raise ConfigError(
+            f"{folder}: holds an unfinished run; --resume goes on, --overwrite starts again"
+        )
 
 
 def newest_epoch(folder: Path) -> Path | None:

@@ -53,12 +53,15 @@ def import_weights(
 
     Raises:
         CheckpointMismatchError: an unknown file, or tensors that do not fit; nothing is written.
+        ConfigError: mean without std, or std without mean.
     """
     is_tag = not Path(source).exists() and str(source).count("/") == 1
     state = read_tag(str(source)) if is_tag else read_state(source)
     kind = recognise(state, str(source))
     if kind == "ours":
         raise CheckpointMismatchError(f"{source}: is a weights file of ours already")
+    if (mean is None) != (std is None):
+        raise ConfigError("mean and std of the weights are given together, or neither")
     tensors = {name: tensor.float() if tensor.is_floating_point() else tensor
                for name, tensor in TO_OURS[kind](state).items()}  # fmt: skip
     statistics = {} if mean is None or std is None else {"mean": list(mean), "std": list(std)}
@@ -71,6 +74,7 @@ def import_weights(
         given = {"in_channels": backbone.out_channels, "strides": backbone.strides}
         model["head"] = build(head_spec, **given)
     load_strict(model, tensors, str(source))
+    _tell(kind, state, tensors)
     info = WeightsInfo(
         backbone=spec,
         mean=backbone.mean,
@@ -84,6 +88,17 @@ def import_weights(
     write_weights(out, model.state_dict(), info)
     write_card(out, info)
     return kind, info
+
+
+def _tell(kind: Kind, state: Mapping[str, Tensor], tensors: Mapping[str, Tensor]) -> None:
+    """Say what a conversion leaves behind, changes and assumes."""
+    if len(tensors) < len(state):
+        print(f"left behind, no part of the backbone: {len(state) - len(tensors)} tensors")
+    half = sum(t.is_floating_point() and t.dtype != torch.float32 for t in state.values())
+    if half:
+        print(f"stored as float32: {half} tensors of another precision")
+    if kind == "oclip":
+        print("numbers of attention heads are not in the file: oCLIP's published ones are assumed")
 
 
 def export_weights(

@@ -12,6 +12,7 @@ from conftest import ROOT
 
 from ocrpretrain.data import SyntheticScenes
 from ocrpretrain.data.prepare.folder import write_folder
+from ocrpretrain.errors import ConfigError
 from ocrpretrain.transfer import compat
 
 pytestmark = [pytest.mark.mmocr, pytest.mark.slow]
@@ -76,6 +77,8 @@ def test_break_and_resume_with_other_workers(transfer_file, images, tmp_path, mo
         tune(transfer_file, images, tmp_path / "half")
     monkeypatch.setattr(hooks.RunLog, "after_train_iter", after)
     (tmp_path / "half" / "epoch_9.pth").write_bytes(b"PK half written")
+    with pytest.raises(ConfigError, match="unfinished run; --resume goes on"):
+        tune(transfer_file, images, tmp_path / "half")
     np.random.rand(7), torch.rand(7)
     workers = {"train_dataloader.num_workers": 2}
     half = tune(transfer_file, images, tmp_path / "half", resume=True, changes=workers)

@@ -61,7 +61,7 @@ def test_official_oclip_becomes_a_reader_file(tmp_path, prefix):
     assert "converted from oclip" in card and "sha256" in card
 
 
-def test_mmocr_there_and_back_is_bit_equal(tmp_path, ours):
+def test_mmocr_there_and_back_is_bit_equal(tmp_path, ours, capsys):
     assert export_weights(ours, tmp_path / "mmocr.pth", "mmocr") == len(read_weights(ours))
     state = torch.load(tmp_path / "mmocr.pth", weights_only=True)
     assert equal(state, to_mmocr_clip_resnet(read_weights(ours, "backbone.")))
@@ -72,6 +72,13 @@ def test_mmocr_there_and_back_is_bit_equal(tmp_path, ours):
     torch.save({"meta": {}, "state_dict": detector}, tmp_path / "detector.pth")
     statistics = ((0.1, 0.2, 0.3), (0.4, 0.5, 0.6))
     kind, info = import_weights(tmp_path / "detector.pth", tmp_path / "d.safetensors", *statistics)
+    assert "left behind, no part of the backbone: 1 tensors" in capsys.readouterr().out
+    with pytest.raises(ConfigError, match="together"):
+        import_weights(tmp_path / "detector.pth", tmp_path / "x.safetensors", mean=(0.5,) * 3)
+    half = {k: t.half() if t.is_floating_point() else t for k, t in state.items()}
+    torch.save(half, tmp_path / "half.pth")
+    import_weights(tmp_path / "half.pth", tmp_path / "half.safetensors")
+    assert "stored as float32: " in capsys.readouterr().out
     assert kind == "mmocr-detector" and (info.mean, info.std) == statistics
     assert equal(read_weights(tmp_path / "d.safetensors"), read_weights(ours))
     assert load_backbone(tmp_path / "d.safetensors").mean == statistics[0]
