@@ -13,7 +13,7 @@ from PIL import Image
 from ocrpretrain.data import ICDAR2015, Folder, OCRDataModule
 from ocrpretrain.data.charset import Charset
 from ocrpretrain.data.sources.base import AnnotatedImage, make_word
-from ocrpretrain.data.sources.files import decode_image
+from ocrpretrain.data.sources.files import decode
 from ocrpretrain.data.tokenizer import CharacterTokenizer
 from ocrpretrain.data.views import SceneView
 from ocrpretrain.errors import ConfigError, DataError
@@ -79,7 +79,8 @@ BAD_PICTURES = {
 @pytest.mark.parametrize("case", GOOD_PICTURES)
 def test_odd_pictures_are_read_and_viewed(case):
     data, size = GOOD_PICTURES[case]
-    image = decode_image(data, "x.jpg")
+    image, height, width = decode(data, "x.jpg")
+    assert (height, width) == size
     assert image.shape == (*size, 3) and image.dtype == np.uint8
     if case in ("PNG named .jpg", "16 bit", "transparent"):
         assert np.array_equal(image, NOISE)
@@ -92,7 +93,7 @@ def test_odd_pictures_are_read_and_viewed(case):
 def test_bad_pictures_are_named(case):
     data, message = BAD_PICTURES[case]
     with pytest.raises(DataError, match=message) as error:
-        decode_image(data, "data: 'x.jpg'")
+        decode(data, "data: 'x.jpg'")
     assert "'x.jpg'" in str(error.value)
 
 

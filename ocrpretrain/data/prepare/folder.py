@@ -9,7 +9,8 @@ from pathlib import Path
 import cv2
 from rich.progress import track
 
-from ocrpretrain.data.sources.base import AnnotatedImage, Source
+from ocrpretrain.data.sources.base import Source
+from ocrpretrain.data.sources.rows import format_row
 from ocrpretrain.errors import DataError
 
 
@@ -34,21 +35,9 @@ def write_folder(source: Source, path: str | os.PathLike[str], quality: int = 95
         name = f"images/{index:06d}.jpg"
         _, data = cv2.imencode(".jpg", item.image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
         (folder / name).write_bytes(data.tobytes())
-        lines.append(json.dumps(_row(name, item), ensure_ascii=False))
+        lines.append(json.dumps(format_row(item, name), ensure_ascii=False))
     temporary = folder / "labels.jsonl.part"
     temporary.write_text("\n".join(lines) + "\n", "utf-8")
     temporary.rename(folder / "labels.jsonl")
     return folder
 
-
-def _row(name: str, item: AnnotatedImage) -> dict[str, object]:
-    height, width = item.image.shape[:2]
-    words = [
-        {
-            "polygon": None if word.polygon is None else word.polygon.round(2).flatten().tolist(),
-            "text": word.text,
-            "ignore": word.ignore,
-        }
-        for word in item.words
-    ]
-    return {"file": name, "width": width, "height": height, "words": words}

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from ocrpretrain.errors import DataError
+
+
+Needs = Callable[[int, int], tuple[int, int]]
 
 
 @dataclass(slots=True)
@@ -17,6 +21,9 @@ class Word:
     text: str
     polygon: np.ndarray | None = None  # (N, 2) float32, pixels, x then y
     ignore: bool = False  # illegible or a don't-care region: neither trained on nor scored
+    language: str | None = None  # ISO 639 code, where the source knows it
+    order: int | None = None  # place in the reading order of the page
+    characters: np.ndarray | None = None  # (len(text) without blanks, 4, 2) float32, pixels
 
     @property
     def outline(self) -> np.ndarray:
@@ -38,6 +45,19 @@ class AnnotatedImage:
     words: list[Word] = field(default_factory=list)
     id: str = ""
 
+    def scaled(self, height: int, width: int, image: np.ndarray) -> AnnotatedImage:
+        """The same words on a smaller rendition `image` of a picture of height x width pixels."""
+        factor = np.array([image.shape[1] / width, image.shape[0] / height], np.float32)
+        words = [
+            replace(
+                word,
+                polygon=None if word.polygon is None else word.polygon * factor,
+                characters=None if word.characters is None else word.characters * factor,
+            )
+            for word in self.words
+        ]
+        return AnnotatedImage(image, words, self.id)
+
 
 class Source(ABC):
     """A sequence of annotated images that can be read in any order by any number of workers.
@@ -52,7 +72,17 @@ class Source(ABC):
     def __len__(self) -> int: ...
 
     @abstractmethod
-    def __getitem__(self, index: int) -> AnnotatedImage: ...
+    def read(self, index: int, needs: Needs | None = None) -> AnnotatedImage:
+        """One annotated image.
+
+        Args:
+            index: which; the same index gives the same image in every process.
+            needs: from height and width of a picture to those that the caller needs at least. A
+                source that decodes files may then return the picture, and its polygons, smaller.
+        """
+
+    def __getitem__(self, index: int) -> AnnotatedImage:
+        return self.read(index)
 
     def describe(self) -> str:
         """One line that names the data in records and model metadata."""

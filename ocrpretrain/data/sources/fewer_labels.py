@@ -6,7 +6,7 @@ from zlib import crc32
 
 import numpy as np
 
-from ocrpretrain.data.sources.base import AnnotatedImage, Source
+from ocrpretrain.data.sources.base import AnnotatedImage, Needs, Source
 from ocrpretrain.errors import DataError
 
 
@@ -33,8 +33,8 @@ class FewerLabels(Source):
     def __len__(self) -> int:
         return len(self.source)
 
-    def __getitem__(self, index: int) -> AnnotatedImage:
-        item = self.source[index]
+    def read(self, index: int, needs: Needs | None = None) -> AnnotatedImage:
+        item = self.source.read(index, needs)
         legible = [place for place, word in enumerate(item.words) if not word.ignore]
         count = max(1, round(self.share * len(legible)))
         # By name, since a share of the images numbers them anew.

@@ -12,12 +12,13 @@ from zlib import crc32
 
 import cv2
 import numpy as np
+import simplejpeg
 from PIL import Image
 
+from ocrpretrain.data.sources.base import Needs
 from ocrpretrain.errors import DataError
 
 MAX_PIXELS = 2**27  # 134 million: the largest scans, not a picture made to fill the memory
-JPEG_END = b"\xff\xd9"
 ANNOTATIONS = (".jsonl", ".json", ".txt")
 
 
@@ -76,33 +77,49 @@ class FileStore:
             raise DataError(f"{self.root}: has no file {name!r}") from None
 
     def read_image(self, name: str) -> np.ndarray:
-        """Decode one image to (H, W, 3) uint8 RGB, as stored (no EXIF rotation), first frame.
-
-        Raises:
-            DataError: bytes that are not a whole, readable image, or one of too many pixels.
-        """
-        return decode_image(self.read(name), f"{self.root}: {name!r}")
+        """(H, W, 3) uint8 RGB; see `decode`."""
+        return decode(self.read(name), f"{self.root}: {name!r}")[0]
 
 
-def decode_image(data: bytes, where: str) -> np.ndarray:
-    """Bytes of a picture, whatever its file is called, to (H, W, 3) uint8 RGB.
+def decode(data: bytes, where: str, needs: Needs | None = None) -> tuple[np.ndarray, int, int]:
+    """Decode a picture as stored (no EXIF rotation), first frame, by content and not by name.
+
+    Args:
+        data: the bytes of the file.
+        where: names the file in messages.
+        needs: see `Source.read`; a JPEG is decoded at 1/2, 1/4 or 1/8 where that suffices.
+
+    Returns:
+        (H, W, 3) uint8 RGB, and height and width of the stored picture.
 
     Raises:
-        DataError: see `FileStore.read_image`.
+        DataError: bytes that are not a whole, readable image, or one of too many pixels.
     """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             header = Image.open(io.BytesIO(data))  # reads the header only
-            if header.width * header.height > MAX_PIXELS:
-                raise DataError(f"{where}: {header.width} x {header.height} pixels are too many")
-            if header.format == "JPEG" and data[-2:] != JPEG_END:
+        if header.width * header.height > MAX_PIXELS:
+            raise DataError(f"{where}: {header.width} x {header.height} pixels are too many")
+        size = (header.height, header.width)
+        if header.format == "JPEG" and header.mode in ("RGB", "L"):
+            factor = _reduction(size, needs(*size)) if needs else 1
+            low = [-(-side // factor) for side in size]
+            image = simplejpeg.decode_jpeg(data, "RGB", min_height=low[0], min_width=low[1])
+        else:
+            flags = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
+            image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+            if header.format == "JPEG":
                 header.load()  # OpenCV fills what is missing with grey, without a word
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         reason = "empty file" if not data else str(error).split(" <")[0]
         raise DataError(f"{where} is not a readable image ({reason})") from None
-    flags = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     if image is None:
         raise DataError(f"{where} is not a readable image (damaged)")
-    return image
+    return image, *size
+
+
+def _reduction(size: tuple[int, int], least: tuple[int, int]) -> int:
+    """The largest of 8, 4, 2, 1 that leaves both sides long enough (others decode slowly)."""
+    fits = (f for f in (8, 4, 2) if all(s // f >= n for s, n in zip(size, least, strict=True)))
+    return next(fits, 1)

@@ -7,13 +7,12 @@ A word without `polygon` is a weak label.
 from __future__ import annotations
 
 import codecs
-import json
 import os
 
 from ocrpretrain.data.sources.bad import check_bad
-from ocrpretrain.data.sources.base import Word, make_word
 from ocrpretrain.data.sources.files import FileStore
 from ocrpretrain.data.sources.listed import ListedImages
+from ocrpretrain.data.sources.rows import parse_row
 from ocrpretrain.errors import DataError
 
 
@@ -39,7 +38,10 @@ class LabelsFolder(ListedImages):
             if not line.strip():
                 continue
             try:
-                name, words = _parse(line, f"labels.jsonl:{number}")
+                row, words = parse_row(line, f"labels.jsonl:{number}")
+                name = row.get("file")
+                if not isinstance(name, str):
+                    raise DataError(f"labels.jsonl:{number}: needs a string 'file'")
                 if name not in present:
                     raise DataError(f"labels.jsonl:{number}: no such file {name!r}")
                 if name in seen:
@@ -53,23 +55,3 @@ class LabelsFolder(ListedImages):
         if not self.items:
             raise DataError(f"{path}: labels.jsonl lists no image")
 
-
-def _parse(line: bytes, where: str) -> tuple[str, list[Word]]:
-    try:
-        row = json.loads(line.decode("utf-8"))
-    except UnicodeDecodeError as error:
-        raise DataError(f"{where}: not UTF-8 ({error.reason})") from None
-    except (json.JSONDecodeError, RecursionError) as error:
-        raise DataError(f"{where}: not JSON ({error})") from None
-    if not isinstance(row, dict) or not isinstance(row.get("file"), str):
-        raise DataError(f"{where}: needs an object with a string 'file'")
-    if not isinstance(row.get("words"), list):
-        raise DataError(f"{where}: needs a list 'words' (it may be empty)")
-    words = []
-    for word in row["words"]:
-        if not isinstance(word, dict):
-            raise DataError(f"{where}: each word must be an object, found {word!r}")
-        words.append(
-            make_word(word.get("text"), word.get("polygon"), bool(word.get("ignore")), where)
-        )
-    return row["file"], words

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from ocrpretrain.data.sources.base import AnnotatedImage, Source, Word
-from ocrpretrain.data.sources.files import FileStore
+import numpy as np
+
+from ocrpretrain.data.sources.base import AnnotatedImage, Needs, Source, Word
+from ocrpretrain.data.sources.files import FileStore, decode
 
 
 class ListedImages(Source):
@@ -11,21 +13,33 @@ class ListedImages(Source):
 
     Attributes:
         store: where the files are.
-        items: name and words of each image.
+        items: name and words of each image, or the one text that a whole image shows.
     """
 
     store: FileStore
-    items: list[tuple[str, list[Word]]]
+    items: list[tuple[str, list[Word] | str]]
 
     def __len__(self) -> int:
         return len(self.items)
 
-    def __getitem__(self, index: int) -> AnnotatedImage:
+    def read(self, index: int, needs: Needs | None = None) -> AnnotatedImage:
         name, words = self.items[index]
-        return AnnotatedImage(self.store.read_image(name), words, name)
+        return annotate(self.store.read(name), words, f"{self.store.root}: {name!r}", name, needs)
 
     def describe(self) -> str:
         return f"{self.store.root.name} ({len(self)} images)"
 
     def fingerprint(self) -> str:
         return f"{self.describe()} {self.store.fingerprint()}"
+
+
+def annotate(
+    data: bytes, words: list[Word] | str, where: str, name: str, needs: Needs | None
+) -> AnnotatedImage:
+    """Decode a file of a picture, shrunk if allowed, and put its words on it; see `Source.read`."""
+    image, height, width = decode(data, where, needs)
+    if isinstance(words, str):
+        border = np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float32)
+        words = [Word(words, border)]
+    item = AnnotatedImage(image, words, name)
+    return item if image.shape[:2] == (height, width) else item.scaled(height, width, image)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ocrpretrain.data.sources.base import AnnotatedImage, Source
+from ocrpretrain.data.sources.base import AnnotatedImage, Needs, Source
 from ocrpretrain.errors import DataError
 
 
@@ -37,8 +37,8 @@ class Part(Source):
     def __len__(self) -> int:
         return len(self.indices)
 
-    def __getitem__(self, index: int) -> AnnotatedImage:
-        return self.source[int(self.indices[index])]
+    def read(self, index: int, needs: Needs | None = None) -> AnnotatedImage:
+        return self.source.read(int(self.indices[index]), needs)
 
     def describe(self) -> str:
         return f"{self.label} ({len(self)} images)"

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from ocrpretrain.data.sources.base import AnnotatedImage, Source, Word
+from ocrpretrain.data.sources.base import AnnotatedImage, Needs, Source, Word
 from ocrpretrain.data.synthesis.backgrounds import draw_background
 from ocrpretrain.data.synthesis.fonts import load_fonts
 from ocrpretrain.data.synthesis.words import draw_word
@@ -79,7 +79,7 @@ class SyntheticScenes(Source):
     def fingerprint(self) -> str:
         return f"{self.describe()} {' '.join(path.name for path, _ in self.fonts)}"
 
-    def __getitem__(self, index: int) -> AnnotatedImage:
+    def read(self, index: int, needs: Needs | None = None) -> AnnotatedImage:
         rng = np.random.default_rng([self.seed, index])
         image = draw_background(self.height, self.width, rng)
         taken = np.zeros((self.height, self.width), bool)
