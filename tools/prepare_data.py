@@ -1,27 +1,49 @@
-"""Write generated scenes as a folder with images and labels.jsonl."""
+"""Write a data set: generated images, or any folder, zip, shards or LMDB in another layout."""
 
 import argparse
+from importlib import import_module
+from typing import Any
 
 from ocrpretrain.cli import run
+from ocrpretrain.errors import ConfigError
+
+GENERATORS = {"scenes": "SyntheticScenes", "words": "SyntheticWords", "pages": "SyntheticPages"}
+LAYOUTS = {"shards": "WebDataset tars", "lmdb": "PARSeq's LMDB", "folder": "labels.jsonl, images"}
+
+
+def write(layout: str, source: Any, out: str, workers: int) -> None:
+    module = import_module(f"ocrpretrain.data.prepare.{layout}")
+    made = getattr(module, f"write_{layout}")(source, out, workers=workers)
+    print(f"written: {made} ({len(source)} images)")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("out", help="a new or empty folder")
-    parser.add_argument("--count", type=int, default=1000, help="number of images")
-    parser.add_argument("--size", type=int, nargs=2, default=(512, 512), metavar=("H", "W"))
-    parser.add_argument("--words", type=int, nargs=2, default=(1, 12), metavar=("MIN", "MAX"))
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--fonts", help="folder of fonts (default: the packaged ones)")
+    commands = parser.add_subparsers(dest="command", required=True)
+    synth = commands.add_parser("synth", help="generated images, a folder of OUT per kind")
+    for kind in GENERATORS:
+        synth.add_argument(f"--{kind}", type=int, default=0, metavar="N", help="number of images")
+    synth.add_argument("--size", type=int, nargs=2, metavar=("H", "W"), help="of scenes and pages")
+    synth.add_argument("--seed", type=int, default=0)
+    synth.add_argument("--fonts", help="folder of fonts (default: the packaged ones)")
+    synth.add_argument("--format", choices=["shards", "folder"], default="shards")
+    for layout, what in LAYOUTS.items():
+        commands.add_parser(layout, help=what).add_argument("source", help="what Folder opens")
+    for command in commands.choices.values():
+        command.add_argument("out", help="a new folder, or shards to go on with")
+        command.add_argument("--workers", type=int, default=1, help="processes")
     args = parser.parse_args()
 
-    from ocrpretrain.data import SyntheticScenes
-    from ocrpretrain.data.prepare.folder import write_folder
-
-    source = SyntheticScenes(
-        args.count, args.size, args.words, seed=args.seed, fresh=False, fonts=args.fonts
-    )
-    print(f"written: {write_folder(source, args.out)} ({args.count} images)")
+    data = import_module("ocrpretrain.data")
+    if args.command != "synth":
+        return write(args.command, data.Folder(args.source), args.out, args.workers)
+    if not (counts := {kind: n for kind in GENERATORS if (n := getattr(args, kind))}):
+        raise ConfigError(f"nothing to draw: give --{' or --'.join(GENERATORS)}")
+    for kind, count in counts.items():
+        size = {"size": args.size} if args.size and kind != "words" else {}
+        make = getattr(data, GENERATORS[kind])
+        source = make(count, seed=args.seed, fresh=False, fonts=args.fonts, **size)
+        write(args.format, source, f"{args.out}/{kind}", args.workers)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,8 @@ _scenes = dict(
     words=(1, 2),
     letter_height=(0.2, 0.4),
     angle=15.0,
-    random_text=0.6,
+    lines=1,
+    text=dict(type="ocrpretrain.data.Texts", random=0.6),
 )
 backbone = dict(type="ocrpretrain.backbones.CLIPResNet", layers=(1, 1, 1, 1), width=16)
 head = dict(

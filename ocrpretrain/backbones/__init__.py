@@ -2,5 +2,6 @@
 
 from ocrpretrain.backbones.base import Backbone, Features
 from ocrpretrain.backbones.clip_resnet import CLIPResNet
+from ocrpretrain.backbones.conv import ConvBackbone
 
-__all__ = ["Backbone", "CLIPResNet", "Features"]
+__all__ = ["Backbone", "CLIPResNet", "ConvBackbone", "Features"]

@@ -13,10 +13,11 @@ from torch.utils.data import Dataset
 
 from ocrpretrain.data.loader import EpochSampler, ResumableLoader
 from ocrpretrain.data.sources.bad import check_bad
-from ocrpretrain.data.sources.base import AnnotatedImage, Source
+from ocrpretrain.data.sources.base import Source
 from ocrpretrain.data.sources.fewer_labels import FewerLabels
+from ocrpretrain.data.sources.noisy_labels import NoisyLabels, WeakLabels
 from ocrpretrain.data.sources.part import Part
-from ocrpretrain.data.views import VIEWS, Sample
+from ocrpretrain.data.views import VIEWS, Sample, View
 from ocrpretrain.errors import ConfigError, DataError
 
 VALIDATION_EPOCH = 2**31  # seeds of the validation view never meet those of a training epoch
@@ -30,12 +31,12 @@ def sample_seed(seed: int, epoch: int, index: int) -> int:
 class ViewDataset(Dataset[Sample]):
     """Views of a source; an item is addressed by `epoch * len(source) + index`.
 
-    An unreadable image is replaced by the next readable one, as long as each process meets no more
-    than a share `max_bad` of them; each is named once.
+    An image that cannot be read, or has nothing for the view, is replaced by the next usable one,
+    as long as each process meets no more than a share `max_bad` of them; each is named once.
     """
 
     def __init__(
-        self, source: Source, view: Any, seed: int, fixed: bool = False, max_bad: float = 0.0
+        self, source: Source, view: View, seed: int, fixed: bool = False, max_bad: float = 0.0
     ) -> None:
         self.source, self.view, self.seed, self.fixed = source, view, seed, fixed
         self.max_bad, self.bad = max_bad, dict[int, str]()
@@ -45,24 +46,21 @@ class ViewDataset(Dataset[Sample]):
 
     def __getitem__(self, position: int) -> Sample:
         epoch, index = divmod(position, len(self.source))
+        seed = sample_seed(self.seed, VALIDATION_EPOCH if self.fixed else epoch, index)
         # A generator draws new images every epoch; files are the same images again.
-        item, replaced = self._readable(position if self.source.fresh else index)
-        epoch = VALIDATION_EPOCH if self.fixed else epoch
-        sample = self.view(item, sample_seed(self.seed, epoch, index))
-        sample.replaced = replaced
-        return sample
-
-    def _readable(self, index: int) -> tuple[AnnotatedImage, int]:
-        step = 0
+        first, step = position if self.source.fresh else index, 0
         while True:
-            place = index + step if self.source.fresh else (index + step) % len(self.source)
+            place = first + step if self.source.fresh else (first + step) % len(self.source)
             try:
-                return self.source[place], step
+                sample = self.view(self.source.read(place, self.view.needs), seed)
             except DataError as error:
                 if place not in self.bad:
                     self.bad[place] = str(error)
                     check_bad("images", list(self.bad.values()), len(self.source), self.max_bad)
                 step += 1
+            else:
+                sample.replaced = step
+                return sample
 
 
 class OCRDataModule(L.LightningDataModule):
@@ -75,10 +73,12 @@ class OCRDataModule(L.LightningDataModule):
         batch_size: images per step and process.
         val_batch_size: images per validation batch; `batch_size` if not given.
         data_fraction: share of the training images; a smaller share is part of a larger one.
-        max_bad: share of the training images that may be unreadable; each is named, counted
-            (`train/unreadable_images`) and replaced by its neighbour.
+        max_bad: share of the training images that may be unreadable or hold nothing for the view;
+            each is named, counted (`train/unreadable_images`) and replaced by its neighbour.
         label_fraction: share of each training image's words that stay in its label, at least one;
             a smaller share is part of a larger one.
+        label_noise: share of the training words with a wrong text, see `NoisyLabels`.
+        weak_fraction: share of the training images whose words lose their polygons.
         num_workers: loader processes.
         seed: given by the engine.
         view_name: given by the engine, from the head.
@@ -87,7 +87,7 @@ class OCRDataModule(L.LightningDataModule):
 
     Raises:
         ConfigError: a view size that the backbone does not divide, or a share of endless images.
-        DataError: fewer training images than one batch, or more unreadable ones than `max_bad`.
+        DataError: fewer training images than one batch, or more unusable ones than `max_bad`.
     """
 
     def __init__(
@@ -100,6 +100,8 @@ class OCRDataModule(L.LightningDataModule):
         num_workers: int = 0,
         data_fraction: float = 1.0,
         label_fraction: float = 1.0,
+        label_noise: float = 0.0,
+        weak_fraction: float = 0.0,
         max_bad: float = 0.0,
         *,
         seed: int = 0,
@@ -126,8 +128,12 @@ class OCRDataModule(L.LightningDataModule):
                     "it is no less; set its length, or fresh=False"
                 )
             train = Part(train, stop=data_fraction, seed=seed)
+        if label_noise:  # first: wrong texts are chosen by the place of a word in its image
+            train = NoisyLabels(train, label_noise, seed)
         if label_fraction != 1.0:
             train = FewerLabels(train, label_fraction, seed)
+        if weak_fraction:
+            train = WeakLabels(train, weak_fraction, seed)
         if len(train) < batch_size:
             raise DataError(f"data.train: {len(train)} images are less than one batch")
         self.train, self.val = train, val

@@ -6,11 +6,13 @@ import cv2
 import numpy as np
 import shapely
 
+MIN_VISIBLE = 0.8  # a word of which less is inside can no longer be read
+
 
 def resize(image: np.ndarray, height: int, width: int) -> np.ndarray:
-    """(H, W, 3) uint8 -> (height, width, 3); area averaging when shrinking, else bilinear."""
-    shrinks = height < image.shape[0] or width < image.shape[1]
-    method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    """(H, W, 3) uint8 -> (height, width, 3); averages areas where bilinear would skip pixels."""
+    factor = max(image.shape[0] / height, image.shape[1] / width)
+    method = cv2.INTER_AREA if factor > 2 else cv2.INTER_LINEAR
     return cv2.resize(image, (width, height), interpolation=method)
 
 
@@ -35,9 +37,15 @@ def random_crop(
     """
     side = np.sqrt(rng.uniform(*scale))
     height, width = max(1, round(shape[0] * side)), max(1, round(shape[1] * side))
-    y = int(rng.integers(shape[0] - height + 1))
-    x = int(rng.integers(shape[1] - width + 1))
-    return y, x, height, width
+    # By shares, so that a picture decoded at half the size is cut at the same place.
+    y, x = rng.random(2) * np.subtract(shape, (height, width))
+    return round(y), round(x), height, width
+
+
+def signed_area(polygon: np.ndarray) -> float:
+    """Area of a polygon, positive where its points go clockwise as one sees them."""
+    x, y = polygon.astype(float).T
+    return float(x @ np.roll(y, -1) - y @ np.roll(x, -1)) / 2
 
 
 def visible_share(polygon: np.ndarray, y: int, x: int, height: int, width: int) -> float:

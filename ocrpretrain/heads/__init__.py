@@ -1,6 +1,7 @@
 """Heads: the pretraining methods. Each is one file."""
 
 from ocrpretrain.heads.base import Batch, Head, HeadOutput
+from ocrpretrain.heads.ctc import CTCHead
 from ocrpretrain.heads.oclip import OCLIPHead
 
-__all__ = ["Batch", "Head", "HeadOutput", "OCLIPHead"]
+__all__ = ["Batch", "CTCHead", "Head", "HeadOutput", "OCLIPHead"]

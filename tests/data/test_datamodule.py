@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 
 from ocrpretrain.data import FewerLabels, OCRDataModule, SyntheticScenes
-from ocrpretrain.data.datamodule import sample_seed
+from ocrpretrain.data.datamodule import ViewDataset, sample_seed
 from ocrpretrain.data.loader import EpochSampler
-from ocrpretrain.data.views import stack_images
+from ocrpretrain.data.sources import AnnotatedImage, Source, Word
+from ocrpretrain.data.views import SceneView, WordView, stack_images
 from ocrpretrain.errors import ConfigError, DataError
 
 
@@ -64,8 +66,8 @@ def test_mistakes():
         module(size_divisor=64)
     with pytest.raises(DataError, match="less than one batch"):
         module(batch_size=11)
-    with pytest.raises(ConfigError, match="view 'word'"):
-        module(view_name="word")
+    with pytest.raises(ConfigError, match="view 'line' is not available"):
+        module(view_name="line")
 
 
 def test_smaller_shares_of_images_and_labels_are_part_of_larger_ones():
@@ -93,3 +95,71 @@ def test_a_share_of_an_endless_generator_is_refused():
     assert module(label_fraction=0.5).train.fresh
     with pytest.raises(DataError, match=r"\(0, 1\]"):
         module(label_fraction=0.0)
+
+
+class Mute(Source):
+    """Ten images, of which some have no word, or no polygon."""
+
+    def __init__(self, without: tuple[int, ...]):
+        self.without, self.needs = without, []
+
+    def __len__(self) -> int:
+        return 10
+
+    def read(self, index, needs=None):
+        self.needs.append(needs)
+        image = np.random.default_rng(index).integers(0, 256, (20, 40, 3), np.uint8)
+        border = np.array([[0, 0], [40, 0], [40, 20], [0, 20]], np.float32)
+        words = [Word(f"w{index}", border)]
+        if index in self.without:
+            words = [Word("weak")] if index % 2 else []
+        return AnnotatedImage(image, words, f"{index}")
+
+
+def test_an_image_without_anything_for_the_view_is_counted_and_replaced(capsys):
+    source = Mute((3, 4))
+    view = WordView((16, 32))
+    dataset = ViewDataset(source, view, seed=0, max_bad=0.2)
+    samples = [dataset[index] for index in range(10)]
+    assert [sample.text[0] for sample in samples] == [
+        f"w{i}" for i in (0, 1, 2, 5, 5, 5, *range(6, 10))
+    ]
+    assert [sample.replaced for sample in samples] == [0, 0, 0, 2, 1, 0, 0, 0, 0, 0]
+    assert set(source.needs) == {view.needs}
+    assert "left out 2 of 10" in capsys.readouterr().out
+    with pytest.raises(DataError, match="3: has no legible word"):
+        [ViewDataset(source, view, seed=0)[index] for index in range(10)]
+    assert ViewDataset(source, SceneView(16), seed=0)[3].text == ["weak"]
+
+
+@pytest.mark.slow
+def test_distorted_words_are_the_same_for_any_number_of_workers():
+    view = {"size": (16, 32), "augment": "parseq"}
+
+    def batches(workers: int) -> list[torch.Tensor]:
+        data = OCRDataModule(
+            Mute(()), Mute(()), view, 4, num_workers=workers, view_name="word", collator=collate
+        )
+        return [batch["image"] for batch in data.train_dataloader()]
+
+    plain, several = batches(0), batches(2)
+    assert len(plain) == 2 and all(map(torch.equal, plain, several))
+
+
+def test_wrong_texts_and_weak_labels_are_nested_shares_of_the_training_set_only():
+    source = SyntheticScenes(30, size=(64, 64), words=(3, 4), fresh=False)
+    wrong, weak = [], []
+    for share in (0.0, 0.3, 0.6):
+        options = {"label_noise": share, "weak_fraction": share}
+        data = OCRDataModule(source, source, {"size": 64}, 2, **options)
+        assert data.val is source
+        pairs = [
+            (i, w, v)
+            for i in range(30)
+            for w, v in zip(source[i].words, data.train[i].words, strict=True)
+        ]
+        wrong.append({(i, v.text) for i, w, v in pairs if v.text != w.text})
+        weak.append({i for i, _, v in pairs if v.polygon is None})
+    assert not wrong[0] and not weak[0]
+    assert wrong[0] < wrong[1] < wrong[2] and weak[0] < weak[1] < weak[2]
+    assert 0.1 < len(weak[1]) / 30 < 0.5

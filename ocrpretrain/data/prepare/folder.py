@@ -6,21 +6,22 @@ import json
 import os
 from pathlib import Path
 
-import cv2
-from rich.progress import track
-
+from ocrpretrain.data.prepare.encoding import encode_all
+from ocrpretrain.data.prepare.index import write_whole
 from ocrpretrain.data.sources.base import Source
-from ocrpretrain.data.sources.rows import format_row
 from ocrpretrain.errors import DataError
 
 
-def write_folder(source: Source, path: str | os.PathLike[str], quality: int = 95) -> Path:
+def write_folder(
+    source: Source, path: str | os.PathLike[str], quality: int = 95, workers: int = 1
+) -> Path:
     """Write every image of a source as JPEG, and `labels.jsonl` last: a half folder is none.
 
     Args:
-        source: what to write.
+        source: what to write; files that are JPEGs are copied.
         path: a new or empty folder.
-        quality: of the JPEGs.
+        quality: of new JPEGs.
+        workers: processes that draw or read the images.
 
     Raises:
         DataError: a folder that holds something.
@@ -30,14 +31,8 @@ def write_folder(source: Source, path: str | os.PathLike[str], quality: int = 95
         raise DataError(f"{folder}: is not empty; give a new folder")
     (folder / "images").mkdir(parents=True, exist_ok=True)
     lines = []
-    for index in track(range(len(source)), "write images"):
-        item = source[index]
-        name = f"images/{index:06d}.jpg"
-        _, data = cv2.imencode(".jpg", item.image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
-        (folder / name).write_bytes(data.tobytes())
-        lines.append(json.dumps(format_row(item, name), ensure_ascii=False))
-    temporary = folder / "labels.jsonl.part"
-    temporary.write_text("\n".join(lines) + "\n", "utf-8")
-    temporary.rename(folder / "labels.jsonl")
+    for row, data in encode_all(source, "images/{:06d}.jpg", quality, workers):
+        (folder / row["file"]).write_bytes(data)
+        lines.append(json.dumps(row, ensure_ascii=False) + "\n")
+    write_whole(folder / "labels.jsonl", "".join(lines))
     return folder
-

@@ -5,11 +5,16 @@ from __future__ import annotations
 import os
 
 from ocrpretrain.data.sources.base import AnnotatedImage, Source, Word
+from ocrpretrain.data.sources.crops import WordCrops
 from ocrpretrain.data.sources.fewer_labels import FewerLabels
 from ocrpretrain.data.sources.files import FileStore
 from ocrpretrain.data.sources.icdar import ICDAR2015
 from ocrpretrain.data.sources.labels import LabelsFolder
+from ocrpretrain.data.sources.lmdb_words import LMDBWords
+from ocrpretrain.data.sources.mixed import Mixed
+from ocrpretrain.data.sources.noisy_labels import NoisyLabels, WeakLabels
 from ocrpretrain.data.sources.part import Part
+from ocrpretrain.data.sources.shards import Shards
 from ocrpretrain.errors import DataError
 
 __all__ = [
@@ -18,10 +23,16 @@ __all__ = [
     "FileStore",
     "Folder",
     "ICDAR2015",
+    "LMDBWords",
     "LabelsFolder",
+    "Mixed",
+    "NoisyLabels",
     "Part",
+    "Shards",
     "Source",
+    "WeakLabels",
     "Word",
+    "WordCrops",
 ]
 
 
@@ -35,7 +46,7 @@ def Folder(  # noqa: N802 - stands in a config where a class would
     """Open a folder or zip in any known layout, and take a seeded share of it.
 
     Args:
-        path: holds `labels.jsonl`, or ICDAR2015's images and `gt_*.txt`.
+        path: holds `labels.jsonl`, ICDAR2015's images and `gt_*.txt`, WebDataset tars, or an LMDB.
         start: see `Part`.
         stop: see `Part`.
         seed: see `Part`.
@@ -44,11 +55,21 @@ def Folder(  # noqa: N802 - stands in a config where a class would
     Raises:
         DataError: no known layout is found.
     """
-    names = FileStore(path).names()
-    if "labels.jsonl" in names:
-        source: Source = LabelsFolder(path, max_bad)
-    elif any(name.rsplit("/", 1)[-1].startswith("gt_") for name in names):
-        source = ICDAR2015(path, max_bad=max_bad)
-    else:
-        raise DataError(f"{path}: holds neither labels.jsonl nor ICDAR2015's gt_*.txt")
+    source = _open(path, max_bad)
     return source if (start, stop) == (0.0, 1.0) else Part(source, start, stop, seed)
+
+
+def _open(path: str | os.PathLike[str], max_bad: float) -> Source:
+    store = FileStore(path)
+    names = store.names()
+    if "labels.jsonl" in names:
+        return LabelsFolder(path, max_bad)
+    if any(name.rsplit("/", 1)[-1].startswith("gt_") for name in names):
+        return ICDAR2015(path, max_bad=max_bad)
+    if not store.is_zip and "data.mdb" in names:
+        return LMDBWords(path)
+    if not store.is_zip and any(name.endswith(".tar") and "/" not in name for name in names):
+        return Shards(path, max_bad)
+    raise DataError(
+        f"{path}: holds neither labels.jsonl, ICDAR2015's gt_*.txt, .tar files nor data.mdb"
+    )

@@ -10,7 +10,6 @@ import numpy as np
 
 from ocrpretrain.errors import DataError
 
-
 Needs = Callable[[int, int], tuple[int, int]]
 
 

@@ -19,6 +19,7 @@ from ocrpretrain.data.sources.base import Needs
 from ocrpretrain.errors import DataError
 
 MAX_PIXELS = 2**27  # 134 million: the largest scans, not a picture made to fill the memory
+JPEG = b"\xff\xd8\xff"
 ANNOTATIONS = (".jsonl", ".json", ".txt")
 
 
@@ -96,27 +97,37 @@ def decode(data: bytes, where: str, needs: Needs | None = None) -> tuple[np.ndar
         DataError: bytes that are not a whole, readable image, or one of too many pixels.
     """
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            header = Image.open(io.BytesIO(data))  # reads the header only
-        if header.width * header.height > MAX_PIXELS:
-            raise DataError(f"{where}: {header.width} x {header.height} pixels are too many")
-        size = (header.height, header.width)
-        if header.format == "JPEG" and header.mode in ("RGB", "L"):
+        height, width, colours = _header(data)
+        size = (height, width)
+        if height * width > MAX_PIXELS:
+            raise DataError(f"{where}: {width} x {height} pixels are too many")
+        if colours in ("YCbCr", "RGB", "Gray"):
             factor = _reduction(size, needs(*size)) if needs else 1
             low = [-(-side // factor) for side in size]
             image = simplejpeg.decode_jpeg(data, "RGB", min_height=low[0], min_width=low[1])
         else:
             flags = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
             image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
-            if header.format == "JPEG":
-                header.load()  # OpenCV fills what is missing with grey, without a word
+            if colours:
+                # OpenCV fills what is missing with grey, without a word.
+                Image.open(io.BytesIO(data)).load()
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         reason = "empty file" if not data else str(error).split(" <")[0]
         raise DataError(f"{where} is not a readable image ({reason})") from None
     if image is None:
         raise DataError(f"{where} is not a readable image (damaged)")
     return image, *size
+
+
+def _header(data: bytes) -> tuple[int, int, str]:
+    """Height and width of a picture, and the colours of a JPEG."""
+    if data.startswith(JPEG):
+        return simplejpeg.decode_jpeg_header(data)[:3]
+    formats = ("WEBP",) if data[8:12] == b"WEBP" else None  # not the other readers first
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        header = Image.open(io.BytesIO(data), formats=formats)  # reads the header only
+    return header.height, header.width, ""
 
 
 def _reduction(size: tuple[int, int], least: tuple[int, int]) -> int:

@@ -22,12 +22,16 @@ class LabelsFolder(ListedImages):
     Args:
         path: the folder or the zip archive.
         max_bad: share of the lines that may be unusable; they are left out, counted and named.
+        text: in sets of word images or pages, the name of the label; a set may have several
+            (IIIT5K's `official` beside the corrected `text`).
 
     Raises:
         DataError: more unusable lines, with their numbers and what is wrong.
     """
 
-    def __init__(self, path: str | os.PathLike[str], max_bad: float = 0.0) -> None:
+    def __init__(
+        self, path: str | os.PathLike[str], max_bad: float = 0.0, text: str = "text"
+    ) -> None:
         self.store = FileStore(path)
         present = set(self.store.names())
         self.items = []
@@ -38,7 +42,7 @@ class LabelsFolder(ListedImages):
             if not line.strip():
                 continue
             try:
-                row, words = parse_row(line, f"labels.jsonl:{number}")
+                row, words = parse_row(line, f"labels.jsonl:{number}", text)
                 name = row.get("file")
                 if not isinstance(name, str):
                     raise DataError(f"labels.jsonl:{number}: needs a string 'file'")
@@ -54,4 +58,3 @@ class LabelsFolder(ListedImages):
         check_bad(path, errors, len(errors) + len(self.items), max_bad)
         if not self.items:
             raise DataError(f"{path}: labels.jsonl lists no image")
-

@@ -11,13 +11,17 @@ from ocrpretrain.data.sources.base import AnnotatedImage, Word, make_word
 from ocrpretrain.errors import DataError
 
 
-def parse_row(line: bytes, where: str) -> tuple[dict[str, Any], list[Word] | str]:
+def parse_row(
+    line: bytes, where: str, text: str = "text"
+) -> tuple[dict[str, Any], list[Word] | str]:
     """Check one line; its words, or the one text that the whole image shows.
 
     Args:
-        line: a JSON object with `words` (a list of `{text, polygon?, ignore?, language?, order?,
-            characters?}`), or with `text` where the image is the crop of a word or a page.
+        line: a JSON object with `words` (a list of `{text, polygon | quad | box?, ignore?,
+            language?, order?, characters?}`), or with `text` where the image is the crop of a word
+            or a page.
         where: file and line, for the error message.
+        text: the name under which the text of a whole image stands.
 
     Raises:
         DataError: anything else.
@@ -30,17 +34,20 @@ def parse_row(line: bytes, where: str) -> tuple[dict[str, Any], list[Word] | str
         raise DataError(f"{where}: not JSON ({error})") from None
     if not isinstance(row, dict):
         raise DataError(f"{where}: needs a JSON object")
-    if "words" not in row and isinstance(row.get("text"), str):
-        return row, row["text"]
+    if "words" not in row and isinstance(row.get(text), str):
+        return row, row[text]
     if not isinstance(row.get("words"), list):
-        raise DataError(f"{where}: needs a list 'words' (it may be empty) or a string 'text'")
+        raise DataError(f"{where}: needs a list 'words' (it may be empty) or a string {text!r}")
     return row, [_parse_word(word, where) for word in row["words"]]
 
 
 def _parse_word(entry: Any, where: str) -> Word:
     if not isinstance(entry, dict):
         raise DataError(f"{where}: each word must be an object, found {entry!r}")
-    word = make_word(entry.get("text"), entry.get("polygon"), bool(entry.get("ignore")), where)
+    polygon = entry.get("polygon", entry.get("quad"))
+    if polygon is None and entry.get("box") is not None:
+        polygon = _from_box(entry["box"], where)
+    word = make_word(entry.get("text"), polygon, bool(entry.get("ignore")), where)
     word.language, word.order = entry.get("language"), entry.get("order")
     if not isinstance(word.language, str | None) or not isinstance(word.order, int | None):
         raise DataError(f"{where}: language must be a string and order an integer")
@@ -50,6 +57,13 @@ def _parse_word(entry: Any, where: str) -> Word:
             raise DataError(f"{where}: each of the characters needs four points")
         word.characters = np.array(quads, np.float32).reshape(-1, 4, 2)
     return word
+
+
+def _from_box(box: Any, where: str) -> list[float]:
+    if not isinstance(box, list) or len(box) != 4:
+        raise DataError(f"{where}: box must be [x0, y0, x1, y1], found {box!r}")
+    x0, y0, x1, y1 = box
+    return [x0, y0, x1, y0, x1, y1, x0, y1]
 
 
 def format_row(item: AnnotatedImage, file: str) -> dict[str, Any]:

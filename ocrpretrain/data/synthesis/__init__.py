@@ -1,5 +1,8 @@
-"""The embedded generator: scenes with words, polygons and text, nothing to download."""
+"""The embedded generator: scenes, words and pages with their labels, nothing to download."""
 
+from ocrpretrain.data.synthesis.page import SyntheticPages
 from ocrpretrain.data.synthesis.scene import SyntheticScenes
+from ocrpretrain.data.synthesis.texts import Texts
+from ocrpretrain.data.synthesis.word import SyntheticWords
 
-__all__ = ["SyntheticScenes"]
+__all__ = ["SyntheticPages", "SyntheticScenes", "SyntheticWords", "Texts"]

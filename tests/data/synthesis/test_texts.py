@@ -1,0 +1,89 @@
+"""What the generator writes: shares as in real sets, controls of equal length, loud mistakes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from ocrpretrain.data import Texts
+from ocrpretrain.errors import ConfigError, DataError
+
+
+def draw(texts: Texts, count: int, language: str = "en", seed: int = 0) -> list[str]:
+    rng = np.random.default_rng(seed)
+    return [texts.draw_case(rng)(texts.draw_word(rng, language)) for _ in range(count)]
+
+
+def test_words_follow_the_shares_of_real_sets():
+    """IIIT5K: 1,873 of 3,000 distinct, mean length 5.3, 49 % capitals, 16 % small, 9 % digits."""
+    words = draw(Texts(), 3000)
+    assert all(33 <= ord(char) <= 126 for word in words for char in word)
+    assert 0.4 < np.mean([word.isupper() for word in words]) < 0.6
+    assert 0.1 < np.mean([word.islower() for word in words]) < 0.25
+    assert 0.04 < np.mean([any(c.isdigit() for c in word) for word in words]) < 0.13
+    assert 1700 < len({word.lower() for word in words}) < 2300
+    assert 4.8 < np.mean([len(word) for word in words]) < 5.8
+
+
+def test_frequencies_are_real_and_can_be_flattened():
+    real, flat = (
+        np.array([w.lower() == "the" for w in draw(Texts(flatten=f, numbers=0, random=0), 4000)])
+        for f in (1.0, 0.0)
+    )
+    assert 0.03 < real.mean() < 0.09  # 5.4 % of running English
+    assert flat.mean() < 0.002
+
+
+def test_random_strings_and_numbers_have_their_share():
+    lexicon = {w.rstrip(".,!?:;").lower() for w in draw(Texts(random=0, numbers=0), 30000)}
+    strings = draw(Texts(random=1.0, numbers=0), 500)
+    assert np.mean([w.rstrip(".,!?:;").lower() in lexicon for w in strings]) < 0.1
+    numbers = draw(Texts(numbers=1.0, random=0), 500)
+    assert np.mean([any(not c.isalpha() for c in w) for w in numbers]) > 0.95
+
+
+@pytest.mark.parametrize(
+    ("language", "script"), [("ru", "я"), ("el", "λ"), ("ar", "ل"), ("de", "ü")]
+)
+def test_other_languages_write_their_own_letters(language, script):
+    texts = Texts(language)
+    assert script in texts.alphabet(language)
+    words = draw(texts, 300, language)
+    assert set("".join(words)) <= set(texts.alphabet(language)) | set("".join(words).upper())
+
+
+def test_controls_have_the_lengths_of_the_prose():
+    natural, shuffled, letters = (
+        Texts(page=page).draw_paragraph(np.random.default_rng(4))
+        for page in ("natural", "shuffled", "letters")
+    )
+    assert len(natural) > 10
+    assert sorted(natural) == sorted(shuffled) and natural != shuffled
+    assert [len(word) for word in letters] == [len(word) for word in natural]
+    assert not set(letters) & {word for word in natural if len(word) > 3}
+
+
+def test_a_corpus_gives_words_and_prose(tmp_path):
+    file = tmp_path / "corpus.txt"
+    file.write_text("\ufeffzebra quagga\nokapi\n\nsecond paragraph", "utf-8")
+    texts = Texts(corpus=str(file), numbers=0, random=0, capitals=0)
+    assert {w.rstrip(".,!?:;").lower() for w in draw(texts, 200)} == {
+        "zebra", "quagga", "okapi", "second", "paragraph",
+    }  # fmt: skip
+    rng = np.random.default_rng(0)
+    found = {tuple(texts.draw_paragraph(rng)) for _ in range(20)}
+    assert found == {("zebra", "quagga", "okapi"), ("second", "paragraph")}
+
+
+def test_mistakes(tmp_path):
+    with pytest.raises(ConfigError, match=r"no lexicon for \['xx'\]; there is \['ar', 'de'"):
+        Texts(["en", "xx"])
+    with pytest.raises(ConfigError, match="numbers 0.9"):
+        Texts(numbers=0.9, random=0.2)
+    with pytest.raises(ConfigError, match="page is natural"):
+        Texts(page="prose")
+    (tmp_path / "empty.txt").write_text(" \n")
+    with pytest.raises(DataError, match="holds no words"):
+        Texts(corpus=str(tmp_path / "empty.txt"))
+    with pytest.raises(DataError, match=r"none\.txt"):
+        Texts(corpus=str(tmp_path / "none.txt"))
