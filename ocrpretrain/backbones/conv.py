@@ -22,7 +22,7 @@ class ConvBackbone(Backbone):
     def __init__(
         self,
         width: int = 32,
-        blocks: Sequence[int] = (1, 1, 2, 2),
+        blocks: Sequence[int] = (1, 1, 2),
         mean: Sequence[float] = CLIP_MEAN,
         std: Sequence[float] = CLIP_STD,
     ) -> None:

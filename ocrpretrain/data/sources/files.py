@@ -122,7 +122,8 @@ def decode(data: bytes, where: str, needs: Needs | None = None) -> tuple[np.ndar
 def _header(data: bytes) -> tuple[int, int, str]:
     """Height and width of a picture, and the colours of a JPEG."""
     if data.startswith(JPEG):
-        return simplejpeg.decode_jpeg_header(data)[:3]
+        height, width, colours, _ = simplejpeg.decode_jpeg_header(data)
+        return int(height), int(width), colours
     formats = ("WEBP",) if data[8:12] == b"WEBP" else None  # not the other readers first
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
