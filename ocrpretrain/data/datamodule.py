@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from typing import Any
+from zlib import crc32
 
 import cv2
 import lightning as L
@@ -11,6 +12,7 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
+from ocrpretrain.data.augment import photometric
 from ocrpretrain.data.loader import EpochSampler, ResumableLoader
 from ocrpretrain.data.sources.bad import check_bad
 from ocrpretrain.data.sources.base import Source
@@ -79,6 +81,8 @@ class OCRDataModule(L.LightningDataModule):
             a smaller share is part of a larger one.
         label_noise: share of the training words with a wrong text, see `NoisyLabels`.
         weak_fraction: share of the training images whose words lose their polygons.
+        colour: strength of the random colours of training batches, drawn on the device; see
+            `photometric`. 0 draws none.
         num_workers: loader processes.
         seed: given by the engine.
         view_name: given by the engine, from the head.
@@ -102,6 +106,7 @@ class OCRDataModule(L.LightningDataModule):
         label_fraction: float = 1.0,
         label_noise: float = 0.0,
         weak_fraction: float = 0.0,
+        colour: float = 0.0,
         max_bad: float = 0.0,
         *,
         seed: int = 0,
@@ -119,6 +124,8 @@ class OCRDataModule(L.LightningDataModule):
                 f"data.view.size: {self.train_view.size} is not a multiple of the backbone's "
                 f"size_divisor {size_divisor}"
             )
+        if not 0 <= colour <= 1:
+            raise ConfigError(f"data.colour: a strength in [0, 1], found {colour}")
         if not 0 <= max_bad < 1:
             raise ConfigError(f"data.max_bad: a share in [0, 1), found {max_bad}")
         if data_fraction != 1.0:
@@ -139,7 +146,7 @@ class OCRDataModule(L.LightningDataModule):
         self.train, self.val = train, val
         self.batch_size, self.val_batch_size = batch_size, val_batch_size or batch_size
         self.num_workers, self.seed, self.collator = num_workers, seed, collator
-        self.max_bad = max_bad
+        self.max_bad, self.colour = max_bad, colour
         self._train_loader: ResumableLoader | None = None
         self._position: dict[str, int] | None = None
 
@@ -162,6 +169,16 @@ class OCRDataModule(L.LightningDataModule):
     def val_dataloader(self) -> ResumableLoader:
         dataset = ViewDataset(self.val, self.val_view, self.seed, fixed=True)
         return self._loader(dataset, self.val_batch_size, None)
+
+    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
+        trainer = self.trainer
+        if self.colour and trainer is not None and trainer.training:
+            # A function of run, epoch and images alone, so that a resumed run draws the same.
+            names = crc32("\n".join(batch["id"]).encode())
+            seed = sample_seed(self.seed, trainer.current_epoch, names)
+            generator = torch.Generator().manual_seed(seed)
+            batch["image"] = photometric(batch["image"], generator, self.colour)
+        return batch
 
     def _loader(
         self, dataset: ViewDataset, batch_size: int, sampler: EpochSampler | None

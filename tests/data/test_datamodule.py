@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import lightning as L
 import numpy as np
 import pytest
 import torch
@@ -163,3 +164,39 @@ def test_wrong_texts_and_weak_labels_are_nested_shares_of_the_training_set_only(
     assert not wrong[0] and not weak[0]
     assert wrong[0] < wrong[1] < wrong[2] and weak[0] < weak[1] < weak[2]
     assert 0.1 < len(weak[1]) / 30 < 0.5
+
+
+class Seen(L.LightningModule):
+    """Keeps the images that arrive."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = torch.nn.Linear(1, 1)
+        self.images: dict[str, list[torch.Tensor]] = {"train": [], "val": []}
+
+    def training_step(self, batch, index):
+        self.images["train"].append(batch["image"])
+        return self.layer(torch.ones(1)).sum()
+
+    def validation_step(self, batch, index):
+        self.images["val"].append(batch["image"])
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), lr=0.1)
+
+
+def test_colours_are_drawn_on_the_device_for_training_only_and_the_same_again(tmp_path):
+    def seen(colour):
+        model = Seen()
+        quiet = {"logger": False, "enable_progress_bar": False, "enable_checkpointing": False}
+        trainer = L.Trainer(max_epochs=1, accelerator="cpu", default_root_dir=tmp_path, **quiet)
+        trainer.fit(model, module(colour=colour))
+        return model.images
+
+    plain, coloured, again = seen(0.0), seen(0.5), seen(0.5)
+    for a, b, c in zip(plain["train"], coloured["train"], again["train"], strict=True):
+        assert b.dtype == torch.uint8 and not torch.equal(a, b) and torch.equal(b, c)
+    for a, b in zip(plain["val"], coloured["val"], strict=True):
+        assert torch.equal(a, b)
+    with pytest.raises(ConfigError, match=r"data\.colour"):
+        module(colour=2.0)
