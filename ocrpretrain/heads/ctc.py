@@ -57,7 +57,7 @@ class CTCHead(Head):
         self.compared = Charset.load(36) if ascii_only else self.charset
         self.columns_per_cell = max(1, strides[-1] // COLUMN)
         self.project = nn.Linear(in_channels[-1], hidden * self.columns_per_cell)
-        self.mix = nn.Sequential(*_convolution(hidden), *_convolution(hidden))
+        self.mix = nn.Sequential(_convolution(hidden), _convolution(hidden))
         self.classify = nn.Linear(hidden, len(self.charset) + 1)
 
     def collator(self) -> CTCCollator:
@@ -132,6 +132,6 @@ def _ctc(log_prob_BTV: Tensor, columns_B: Tensor, target_BS: Tensor, length_B: T
     return F.ctc_loss(log_prob_TBV, target_BS, columns_B, length_B, reduction="none")
 
 
-def _convolution(channels: int) -> tuple[nn.Module, ...]:
+def _convolution(channels: int) -> nn.Sequential:
     layer = nn.Conv1d(channels, channels, 3, padding=1, bias=False)
-    return layer, nn.BatchNorm1d(channels), nn.ReLU(inplace=True)
+    return nn.Sequential(layer, nn.BatchNorm1d(channels), nn.ReLU(inplace=True))

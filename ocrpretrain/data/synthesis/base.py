@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from inspect import signature
 
 import numpy as np
 
@@ -26,7 +26,8 @@ class Generator(Source):
         text: what to write; `Texts()` if not given.
         fonts: a folder of fonts, or 'system', instead of the packaged ones.
         backgrounds: a folder of pictures to write on instead of procedural surfaces.
-        options: everything else that changes the pictures, for the fingerprint.
+
+    A subclass keeps each of its own arguments as an attribute of the same name.
 
     Raises:
         ConfigError: no images.
@@ -43,12 +44,11 @@ class Generator(Source):
         text: Texts | None,
         fonts: str | None,
         backgrounds: str | None,
-        options: dict[str, Any],
     ) -> None:
         if length < 1:
             raise ConfigError(f"{type(self).__name__}: length {length} is no number of images")
         self.length, self.seed, self.fresh = length, seed, fresh
-        self.text, self.backgrounds, self.options = text or Texts(), backgrounds, options
+        self.text, self.backgrounds = text or Texts(), backgrounds
         self.fonts = {
             language: load_fonts(self.text.alphabet(language), fonts)
             for language in self.text.languages
@@ -64,7 +64,9 @@ class Generator(Source):
     def fingerprint(self) -> str:
         files = sorted({font.path.name for fonts in self.fonts.values() for font in fonts})
         names = " ".join([*files, *(path.name for path in self.photos)])
-        return f"{self.describe()} {self.options} {self.text.describe()} {names}"
+        own = signature(type(self)).parameters.keys() - signature(Generator).parameters.keys()
+        options = {name: getattr(self, name) for name in sorted(own)}
+        return f"{self.describe()} {options} {self.text.describe()} {names}"
 
     def read(self, index: int, needs: Needs | None = None) -> AnnotatedImage:
         rng = np.random.default_rng([self.seed, index])

@@ -67,13 +67,12 @@ class SyntheticPages(Generator):
         fonts: str | None = None,
         backgrounds: str | None = None,
     ) -> None:
-        options = {key: value for key, value in locals().items() if key in OPTIONS}
-        super().__init__(length, seed, fresh, text, fonts, backgrounds, options)
+        super().__init__(length, seed, fresh, text, fonts, backgrounds)
         if not 0 < body[0] <= body[1] or not 1 <= columns[0] <= columns[1]:
             raise ConfigError(f"SyntheticPages: body {body}, columns {columns}")
         if effects not in ("none", "scan", "photo", "mixed"):
             raise ConfigError(f"SyntheticPages: effects {effects!r} is unknown")
-        self.height, self.width = int(size[0]), int(size[1])
+        self.size = self.height, self.width = int(size[0]), int(size[1])
         self.body, self.columns = tuple(body), tuple(columns)
         self.tables, self.figures = tables, figures
         self.effects, self.characters = effects, characters
@@ -258,6 +257,3 @@ def _scan_noise(grey: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         grey = cv2.GaussianBlur(grey, (0, 0), rng.uniform(0.3, 0.8))
     grey = add_grain(grey, abs(rng.normal(0, 6)) + 0.5, rng)
     return compress(grey, int(rng.integers(40, 95)))
-
-
-OPTIONS = ("size", "body", "columns", "tables", "figures", "effects", "characters")

@@ -76,13 +76,12 @@ class SyntheticScenes(Generator):
         fonts: str | None = None,
         backgrounds: str | None = None,
     ) -> None:
-        options = {key: value for key, value in locals().items() if key in OPTIONS}
-        super().__init__(length, seed, fresh, text, fonts, backgrounds, options)
+        super().__init__(length, seed, fresh, text, fonts, backgrounds)
         if not 0 <= words[0] <= words[1] or not 0 < letter_height[0] <= letter_height[1] <= 1:
             raise ConfigError(f"SyntheticScenes: words {words}, letter_height {letter_height}")
         if lines < 1:
             raise ConfigError(f"SyntheticScenes: lines {lines}")
-        self.height, self.width = int(size[0]), int(size[1])
+        self.size = self.height, self.width = int(size[0]), int(size[1])
         self.words, self.letter_height = tuple(words), tuple(letter_height)
         self.angle, self.perspective, self.curved = angle, perspective, curved
         self.plates, self.lines, self.hidden = plates, lines, hidden
@@ -204,9 +203,3 @@ class SyntheticScenes(Generator):
             inside = ink * area
             hidden = float((inside[front > 127]).sum()) / max(float(inside.sum()), 1.0)
             word.ignore = hidden > MOST_HIDDEN
-
-
-OPTIONS = (
-    "size", "words", "letter_height", "angle", "perspective", "curved", "plates", "lines", "hidden",
-    "photo", "characters",
-)  # fmt: skip

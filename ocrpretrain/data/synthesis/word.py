@@ -82,8 +82,7 @@ class SyntheticWords(Generator):
         fonts: str | None = None,
         backgrounds: str | None = None,
     ) -> None:
-        options = {key: value for key, value in locals().items() if key in OPTIONS}
-        super().__init__(length, seed, fresh, text, fonts, backgrounds, options)
+        super().__init__(length, seed, fresh, text, fonts, backgrounds)
         if not 0 < letter_height[0] <= letter_height[1] or margin[0] > margin[1]:
             raise ConfigError(f"SyntheticWords: letter_height {letter_height}, margin {margin}")
         self.letter_height, self.margin = tuple(letter_height), tuple(margin)
@@ -159,9 +158,3 @@ class SyntheticWords(Generator):
         else:
             centre = (rng.uniform(0, 1, 2) * (width, height)).astype(int).tolist()
             cv2.circle(image, tuple(centre), max(1, height // 8), colour, -1, cv2.LINE_AA)
-
-
-OPTIONS = (
-    "letter_height", "angle", "upright", "perspective", "curved", "plates", "neighbours", "margin",
-    "hidden", "photo", "polygons", "characters",
-)  # fmt: skip
