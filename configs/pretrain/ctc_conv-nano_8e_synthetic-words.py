@@ -1,6 +1,6 @@
 # A CTC reader that learns on 2 CPU cores: generated words at 32 x 128.
 # Command:  python tools/pretrain.py configs/pretrain/ctc_conv-nano_8e_synthetic-words.py
-# With AVX512-BF16, 1.6 times as fast:  --cfg-options trainer.precision=bf16-mixed
+# With AVX512-BF16, 1.7 times as fast:  --cfg-options trainer.precision=bf16-mixed
 _base_ = ["../_base_/runtime.py"]
 
 backbone = dict(type="ocrpretrain.backbones.ConvBackbone", width=32, blocks=(1, 1, 2))
