@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 from conftest import data_set
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ocrpretrain.data import ICDAR2015, Folder, LabelsFolder, Part, SyntheticScenes
@@ -123,6 +123,7 @@ def test_unknown_layout(tmp_path):
         Folder(tmp_path / "none")
 
 
+@settings(deadline=None)
 @given(st.integers(10, 60), st.floats(0.2, 0.8), st.integers(0, 5))
 def test_parts_are_disjoint_and_complete(length, cut, seed):
     source = SyntheticScenes(length, size=(32, 32), words=(0, 0))

@@ -73,9 +73,7 @@ class Texts:
 
     def alphabet(self, language: str) -> str:
         """Every character that texts of a language may hold, blanks left out."""
-        words, _ = self._lexicon(language)
-        letters = {char for word in words for char in word + word.upper()}
-        return "".join(sorted(letters | set(map(chr, range(33, 127)))))
+        return _alphabet(self._lexicon(language)[0])
 
     def draw_language(self, rng: np.random.Generator) -> str:
         return self.languages[rng.integers(len(self.languages))]
@@ -128,6 +126,12 @@ def _lexicon(language: str, flatten: float) -> tuple[tuple[str, ...], np.ndarray
     words, zipf = zip(*(line.split("\t") for line in lines), strict=True)
     weights = np.cumsum(10.0 ** (flatten * np.array(zipf, float)))
     return words, weights / weights[-1]
+
+
+@lru_cache
+def _alphabet(words: tuple[str, ...]) -> str:
+    letters = {char for word in words for char in word + word.upper()}
+    return "".join(sorted(letters | set(map(chr, range(33, 127)))))
 
 
 @lru_cache
