@@ -43,7 +43,8 @@ def train(path: str, seed: int, steps: int, folder: Path) -> Path:
 def test(run: Path, data: Path) -> dict[str, WordCounts]:
     """Counts per set, after the last step."""
     backbone, head, record = load_run(find_checkpoint(run, "last"))
-    backbone.eval(), head.eval()
+    backbone.eval()
+    head.eval()
     view = VIEWS["word"](**{**record["config"]["data"]["view"], "train": False})
     found = {}
     for name, (archive, label) in SETS.items():

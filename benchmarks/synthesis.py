@@ -20,7 +20,7 @@ import cv2
 
 from ocrpretrain.data import SyntheticPages, SyntheticScenes, SyntheticWords
 from ocrpretrain.data.sources import Source
-from ocrpretrain.data.synthesis.textures import POOL, _field
+from ocrpretrain.data.synthesis.textures import POOL, pool_field
 
 COUNTS = {"scenes 512x512": 25, "words": 400, "pages 1024x1024": 10}
 AIMS = {"scenes 512x512": 25, "words": 400, "pages 1024x1024": 8}
@@ -55,7 +55,7 @@ def main() -> None:
     args = parser.parse_args()
     cv2.setNumThreads(0)
     for place in range(POOL):
-        _field(place)
+        pool_field(place)
     sources = {
         "scenes 512x512": SyntheticScenes(10**6),
         "words": SyntheticWords(10**6),

@@ -27,8 +27,8 @@ DEFAULT_TYPES = {
     "scheduler": "ocrpretrain.optim.WarmupCosine",
     "trainer": "lightning.Trainer",
     "logger": "ocrpretrain.loggers.RunLogger",
-    "data.view": "ocrpretrain.data.views.SceneView",
 }
+VIEWS = "ocrpretrain.data.views.VIEWS"  # by name; which of them is `data.view` the head says
 SECTIONS = (
     *("backbone", "head", "data", "optimizer", "scheduler", "trainer", "logger"),
     *("callbacks", "init", "freeze", "seed", "work_dir"),
@@ -157,7 +157,23 @@ def pretrain_errors(cfg: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             yield f"init.{index}", f"takes dict(file=..., only=[...]), found {entry!r}"
     yield from _never_validated(cfg.get("trainer"))
     sections = {section: value for section, value in cfg.items() if section in SECTIONS}
-    yield from typed_errors(sections, lambda name, where: [resolve(name)])
+    yield from typed_errors(_with_view(sections), lambda name, where: [resolve(name)])
+
+
+def _with_view(cfg: Mapping[str, Any]) -> dict[str, Any]:
+    """A config whose `data.view` names its class; without a head that can be asked, unchanged."""
+    head, data = cfg.get("head"), cfg.get("data")
+    if not isinstance(head, Mapping) or not isinstance(data, Mapping):
+        return dict(cfg)
+    try:
+        name = getattr(resolve(str(head.get("type"))), "view", None)
+    except ConfigError:  # which is reported for the head itself
+        name = None
+    views: Any = resolve(VIEWS)
+    if name not in views or not isinstance(data.get("view"), Mapping):
+        return dict(cfg)
+    kind = f"{views[name].__module__}.{views[name].__name__}"
+    return {**cfg, "data": {**data, "view": {"type": kind, **data["view"]}}}
 
 
 def _never_validated(trainer: Any) -> Iterator[tuple[str, str]]:
@@ -220,7 +236,7 @@ def override_errors(
     """`--cfg-options` paths that hit neither a key nor an argument of the class there."""
     errors = []
     for path in overrides:
-        node: Any = cfg
+        node: Any = _with_view(cfg)
         walked: list[str] = []
         for part in path.split("."):
             if isinstance(node, list | tuple):

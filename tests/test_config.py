@@ -43,6 +43,21 @@ def write(tmp_path, text: str):
     return file
 
 
+def test_the_view_is_checked_as_that_of_the_head(tmp_path):
+    """`augment` and `rectify` belong to the word view, `crop` to the scene view."""
+    ctc = ROOT / "configs/pretrain/ctc_conv-nano_8e_synthetic-words.py"
+    file = tmp_path / "mine.py"
+    file.write_text(f"_base_ = [{str(ctc)!r}]\ndata = dict(view=dict(augment='parseq'))")
+    cfg = load(file, {"data.view.rectify": False})
+    assert cfg["data"]["view"]["augment"] == "parseq" and "type" not in cfg["data"]["view"]
+    file.write_text(f"_base_ = [{str(ctc)!r}]\ndata = dict(view=dict(augment='mine', crop=(1, 1)))")
+    with pytest.raises(ConfigError, match=r"view\.augment: .*'mine'") as error:
+        load(file)
+    assert "data.view.crop" in str(error.value)
+    with pytest.raises(ConfigError, match=r"data\.view\.augment"):
+        load(write(tmp_path, "data = dict(view=dict(augment='parseq'))"))
+
+
 # One row per mistake: what is written, where it is reported, what the message contains.
 MISTAKES = [
     ("optimzer = dict(lr=1)", "optimzer", "Did you mean 'optimizer'?"),

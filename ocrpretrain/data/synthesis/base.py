@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from inspect import signature
 
 import numpy as np
@@ -10,7 +11,7 @@ from ocrpretrain.data.sources.base import AnnotatedImage, Needs, Source
 from ocrpretrain.data.synthesis.colours import draw_ramp
 from ocrpretrain.data.synthesis.fonts import load_fonts
 from ocrpretrain.data.synthesis.texts import Texts
-from ocrpretrain.data.synthesis.textures import list_photos, photograph, texture
+from ocrpretrain.data.synthesis.textures import list_photos, photo_piece, texture
 from ocrpretrain.errors import ConfigError
 
 VERSION = 2  # goes up when the same arguments draw other pictures
@@ -74,12 +75,12 @@ class Generator(Source):
         item.id = f"synthetic-{self.kind}-{self.seed}-{index}"
         return item
 
+    @abstractmethod
     def draw(self, rng: np.random.Generator) -> AnnotatedImage:
         """One image from its own source of randomness."""
-        raise NotImplementedError
 
     def surface(self, height: int, width: int, rng: np.random.Generator) -> np.ndarray:
         """(H, W, 3) uint8: a piece of a texture or of a picture."""
         if self.backgrounds:
-            return photograph(height, width, self.backgrounds, rng)
+            return photo_piece(height, width, self.backgrounds, rng)
         return texture(height, width, draw_ramp(rng), rng)

@@ -64,19 +64,22 @@ def load_fonts(characters: str, folder: str | None = None) -> tuple[Font, ...]:
 
         files = [Path(name) for name in findSystemFonts()]
     elif folder is not None:
-        files = [path for path in Path(folder).rglob("*") if path.suffix.lower() in SUFFIXES]
+        files = list(Path(folder).rglob("*"))
     else:
         # matplotlib's faces have Greek and Arabic, and are there without the extra.
         files = _packaged() or _matplotlib()
-        if not any(draws_all(file, characters) for file in files):
+        if all(missing(file, characters) for file in files):
             files = _matplotlib()
-    usable = [file for file in sorted(files, key=lambda file: file.name)
-              if file.suffix.lower() in SUFFIXES and draws_all(file, characters)]  # fmt: skip
+    files = sorted(filter(_is_font, files), key=lambda file: file.name)
+    lacking = {file: missing(file, characters) for file in files}
+    usable = [file for file in files if not lacking[file]]
     if not usable:
         where = folder or "the fonts extra and matplotlib"
+        nearest = min(files, key=lambda file: len(lacking[file]), default=None)
+        what = f"; {nearest.name} lacks {lacking[nearest][:20]!r}" if nearest else ""
         raise DataError(
-            f"none of {len(files)} fonts in {where} draws all of {characters[:40]!r}...: install "
-            "fonts of that script and give their folder as fonts=..."
+            f"none of {len(files)} fonts in {where} draws all characters of the texts{what}. Give "
+            "a folder of fonts that do (fonts=...), or take these characters out of the corpus"
         )
     return tuple(_inspect(file) for file in usable)
 
@@ -127,16 +130,23 @@ def render_glyph(face: freetype.Face, glyph: int) -> tuple[np.ndarray, int, int]
     return pixels, face.glyph.bitmap_left, face.glyph.bitmap_top
 
 
-def draws_all(path: Path, characters: str) -> bool:
-    """Whether a font has each character, with ink, and not as the box for a missing glyph."""
+@lru_cache(maxsize=1024)
+def missing(path: Path, characters: str) -> str:
+    """Those characters that a font has not, or without ink, or as the box for a missing glyph."""
     face, _ = open_face(path)
     face.set_pixel_sizes(0, PROBE)
-    glyphs = [face.get_char_index(char) for char in characters]
-    if not all(glyphs):
-        return False
-    missing = render_glyph(face, 0)[0]
-    images = (render_glyph(face, glyph)[0] for glyph in glyphs)
-    return all(image.any() and not np.array_equal(image, missing) for image in images)
+    box = render_glyph(face, 0)[0]
+
+    def draws(char: str) -> bool:
+        glyph = face.get_char_index(char)
+        image = render_glyph(face, glyph)[0]
+        return bool(glyph and image.any()) and not np.array_equal(image, box)
+
+    return "".join(char for char in characters if not draws(char))
+
+
+def _is_font(path: Path) -> bool:
+    return path.suffix.lower() in SUFFIXES
 
 
 def _inspect(path: Path) -> Font:

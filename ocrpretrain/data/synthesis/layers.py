@@ -85,14 +85,18 @@ def _shift(alpha: np.ndarray, dx: float, dy: float) -> np.ndarray:
     return cv2.warpAffine(alpha, matrix, alpha.shape[::-1])
 
 
-def _shadow(layer, alpha, ink, stroke: int, rng: np.random.Generator) -> None:
+def _shadow(
+    layer: np.ndarray, alpha: np.ndarray, ink: np.ndarray, stroke: int, rng: np.random.Generator
+) -> None:
     dark = np.full(3, 10 if luma(ink) > 90 else 230, np.float32)
     dx, dy = rng.uniform(-2, 2, 2) * stroke
     fallen = cv2.GaussianBlur(_shift(alpha, dx, dy), (0, 0), rng.uniform(0.4, 1.5 * stroke))
     cover(layer, dark, fallen * np.float32(rng.uniform(0.4, 0.9)))
 
 
-def _solid(layer, alpha, ink, stroke: int, rng: np.random.Generator) -> None:
+def _solid(
+    layer: np.ndarray, alpha: np.ndarray, ink: np.ndarray, stroke: int, rng: np.random.Generator
+) -> None:
     """Letters with thickness, seen a little from the side."""
     side = np.clip(ink * rng.uniform(0.25, 0.6), 0, 255).astype(np.float32)
     dx, dy = rng.uniform(-1, 1, 2)
@@ -102,7 +106,9 @@ def _solid(layer, alpha, ink, stroke: int, rng: np.random.Generator) -> None:
     cover(layer, side, body)
 
 
-def _relief(layer, alpha, ink, rng: np.random.Generator) -> None:
+def _relief(
+    layer: np.ndarray, alpha: np.ndarray, ink: np.ndarray, rng: np.random.Generator
+) -> None:
     """Letters of the surface's own colour, carved or raised: only light and shade show them."""
     dx, dy = rng.choice([-1, 1], 2) * rng.uniform(0.7, 1.6, 2)
     light, dark = _shift(alpha, -dx, -dy), _shift(alpha, dx, dy)

@@ -70,6 +70,8 @@ class SyntheticPages(Generator):
         super().__init__(length, seed, fresh, text, fonts, backgrounds)
         if not 0 < body[0] <= body[1] or not 1 <= columns[0] <= columns[1]:
             raise ConfigError(f"SyntheticPages: body {body}, columns {columns}")
+        if "ar" in self.text.languages:
+            raise ConfigError("SyntheticPages: lines of right-to-left words are not laid out yet")
         if effects not in ("none", "scan", "photo", "mixed"):
             raise ConfigError(f"SyntheticPages: effects {effects!r} is unknown")
         self.size = self.height, self.width = int(size[0]), int(size[1])

@@ -9,6 +9,7 @@ import numpy as np
 
 from ocrpretrain.data.sources.base import AnnotatedImage, Word
 from ocrpretrain.data.synthesis.base import Generator
+from ocrpretrain.data.synthesis.lettering import Mark
 from ocrpretrain.data.synthesis.photo import photograph
 from ocrpretrain.data.synthesis.signs import (
     Sign,
@@ -33,7 +34,7 @@ class SyntheticScenes(Generator):
     Args:
         length: images per epoch; the generator draws new ones every epoch where `fresh`.
         size: height and width in pixels.
-        words: least and most words per image.
+        words: least and most words per image; there are fewer where there is no room for more.
         letter_height: least and most height of capitals, as a share of the image's height.
         angle: signs are turned by up to this many degrees either way.
         perspective: corners of a sign move by up to this share of a line's height.
@@ -176,7 +177,7 @@ class SyntheticScenes(Generator):
             return [self._word(mark, matrix, shift, language) for mark in sign.marks]
         return []
 
-    def _word(self, mark, matrix: np.ndarray, shift: np.ndarray, language: str) -> Word:
+    def _word(self, mark: Mark, matrix: np.ndarray, shift: np.ndarray, language: str) -> Word:
         characters = move(mark.characters, matrix) + shift if self.characters else None
         polygon = move(mark.polygon, matrix) + shift
         return Word(mark.text, polygon, language=language, characters=characters)

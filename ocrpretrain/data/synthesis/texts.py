@@ -60,8 +60,9 @@ class Texts:
             raise ConfigError(f"Texts: page is natural, shuffled or letters, found {page!r}")
         self.corpus, self.page, self.flatten = corpus, page, flatten
         self.numbers, self.random, self.capitals = numbers, random, capitals
-        for name in self.languages:
-            self._lexicon(name)  # a bad corpus is an error before workers start
+        for name in self.languages:  # a bad corpus is an error before workers start
+            if not _letters(corpus, name):
+                raise DataError(f"corpus {corpus}: holds no letters to make random strings of")
 
     def describe(self) -> str:
         """One line for records; equal lines draw equal texts."""
@@ -73,7 +74,7 @@ class Texts:
 
     def alphabet(self, language: str) -> str:
         """Every character that texts of a language may hold, blanks left out."""
-        return _alphabet(self._lexicon(language)[0])
+        return _alphabet(self.corpus, language)
 
     def draw_language(self, rng: np.random.Generator) -> str:
         return self.languages[rng.integers(len(self.languages))]
@@ -90,8 +91,7 @@ class Texts:
         kind = rng.random()
         if kind < self.numbers:
             return NUMBERS[rng.integers(len(NUMBERS))](rng)
-        words, cumulative = self._lexicon(language)
-        word = words[np.searchsorted(cumulative, rng.random())]
+        word = self._draw(rng, language)
         if kind < self.numbers + self.random:
             word = self._random(rng, language, max(2, len(word)))
         if rng.random() < 0.04:
@@ -99,17 +99,28 @@ class Texts:
         return word
 
     def draw_paragraph(self, rng: np.random.Generator, language: str = "en") -> list[str]:
-        """The words of one paragraph of prose, in the order that `page` asks for."""
-        prose = _prose(self.corpus)
-        words = list(prose[rng.integers(len(prose))])
+        """The words of one paragraph, in the order that `page` asks for.
+
+        There is packaged prose in English only: elsewhere, and without a corpus, a paragraph is
+        words by frequency, which have no grammar.
+        """
+        if self.corpus or language == "en":
+            prose = _prose(self.corpus)
+            words = list(prose[rng.integers(len(prose))])
+        else:
+            words = [self._draw(rng, language) for _ in range(rng.integers(15, 80))]
         if self.page == "shuffled":
             return [words[place] for place in rng.permutation(len(words))]
         if self.page == "letters":
             return [self._random(rng, language, len(word)) for word in words]
         return words
 
+    def _draw(self, rng: np.random.Generator, language: str) -> str:
+        words, cumulative = self._lexicon(language)
+        return words[np.searchsorted(cumulative, rng.random())]
+
     def _random(self, rng: np.random.Generator, language: str, length: int) -> str:
-        letters = _letters(language)
+        letters = _letters(self.corpus, language)  # what the fonts are known to draw
         return "".join(letters[place] for place in rng.integers(len(letters), size=length))
 
     def _lexicon(self, language: str) -> tuple[tuple[str, ...], np.ndarray]:
@@ -128,16 +139,21 @@ def _lexicon(language: str, flatten: float) -> tuple[tuple[str, ...], np.ndarray
     return words, weights / weights[-1]
 
 
+def _words(corpus: str | None, language: str) -> tuple[str, ...]:
+    return _corpus_words(corpus)[0] if corpus else _lexicon(language, 0.0)[0]
+
+
 @lru_cache
-def _alphabet(words: tuple[str, ...]) -> str:
-    letters = {char for word in words for char in word + word.upper()}
+def _alphabet(corpus: str | None, language: str) -> str:
+    words = _words(corpus, language)
+    letters = {char for word in words for char in word + word.upper() + word.lower()}
     return "".join(sorted(letters | set(map(chr, range(33, 127)))))
 
 
 @lru_cache
-def _letters(language: str) -> str:
-    words, _ = _lexicon(language, 0.0)
-    return "".join(sorted({char for word in words for char in word if char.isalpha()}))
+def _letters(corpus: str | None, language: str) -> str:
+    words = _words(corpus, language)
+    return "".join(sorted({char for word in words for char in word.lower() if char.isalpha()}))
 
 
 @lru_cache

@@ -138,7 +138,7 @@ KINDS: tuple[Callable[[np.random.Generator], np.ndarray], ...] = (
 
 
 @lru_cache(maxsize=POOL)
-def _field(place: int) -> np.ndarray:
+def pool_field(place: int) -> np.ndarray:
     """(SIDE, SIDE) uint8; the pool is the same in every process, whatever is drawn first."""
     rng = np.random.default_rng([2**20, place])
     field = KINDS[place % len(KINDS)](rng)
@@ -158,7 +158,7 @@ def texture(height: int, width: int, colours: np.ndarray, rng: np.random.Generat
     Returns:
         (H, W, 3) uint8.
     """
-    grey = _cut(_field(int(rng.integers(POOL))), height, width, rng)
+    grey = _cut(pool_field(int(rng.integers(POOL))), height, width, rng)
     steps = np.linspace(0, 255, len(colours))
     ramp = np.stack([np.interp(np.arange(256), steps, colours[:, c]) for c in range(3)], -1)
     return cv2.LUT(cv2.merge([grey] * 3), np.clip(ramp, 0, 255).astype(np.uint8)[None])
@@ -201,7 +201,7 @@ def _photo(path: Path) -> np.ndarray:
     return cv2.resize(image, size, interpolation=cv2.INTER_AREA) if scale < 1 else image
 
 
-def photograph(height: int, width: int, folder: str, rng: np.random.Generator) -> np.ndarray:
+def photo_piece(height: int, width: int, folder: str, rng: np.random.Generator) -> np.ndarray:
     """(H, W, 3) uint8: a piece of one of the folder's pictures."""
     files = list_photos(folder)
     return _cut(_photo(files[rng.integers(len(files))]), height, width, rng)

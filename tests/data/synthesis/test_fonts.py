@@ -9,7 +9,7 @@ import pytest
 from fontTools.ttLib import TTFont
 
 from ocrpretrain.data import Texts
-from ocrpretrain.data.synthesis.fonts import draws_all, is_unicase, load_fonts, open_face
+from ocrpretrain.data.synthesis.fonts import is_unicase, load_fonts, missing, open_face
 from ocrpretrain.errors import DataError
 
 ASCII = "".join(map(chr, range(33, 127)))
@@ -35,12 +35,15 @@ def test_unicase_fonts_are_known():
 
 
 def test_fallback_font_passes_and_a_font_without_glyphs_does_not(tmp_path):
-    assert draws_all(FOLDER / "DejaVuSans.ttf", ASCII)
+    assert not missing(FOLDER / "DejaVuSans.ttf", ASCII)
     assert not is_unicase(open_face(FOLDER / "DejaVuSans.ttf")[0])
-    assert not draws_all(FOLDER / "STIXSizFourSymReg.ttf", ASCII)
-    assert not draws_all(FOLDER / "DejaVuSans.ttf", ASCII + "日")
-    with pytest.raises(DataError, match=r"none of 0 fonts in .* draws all of"):
+    assert len(missing(FOLDER / "STIXSizFourSymReg.ttf", ASCII)) > 50
+    assert missing(FOLDER / "DejaVuSans.ttf", ASCII + "日\u200b")[0] == "日"
+    with pytest.raises(DataError, match=r"none of 0 fonts in .* draws all characters"):
         load_fonts(ASCII, str(tmp_path))
+    (tmp_path / "a.ttf").write_bytes((FOLDER / "DejaVuSans.ttf").read_bytes())
+    with pytest.raises(DataError, match=r"a\.ttf lacks '日'\. .*out of the corpus"):
+        load_fonts(ASCII + "日", str(tmp_path))
 
 
 def test_a_folder_of_fonts_and_a_file_that_is_none(tmp_path):

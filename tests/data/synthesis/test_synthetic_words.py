@@ -78,6 +78,8 @@ def test_the_control_texts_keep_the_layout_of_pages_comparable():
 def test_bad_options():
     with pytest.raises(ConfigError, match="letter_height"):
         SyntheticWords(8, letter_height=(40, 10))
+    with pytest.raises(ConfigError, match="right-to-left"):
+        SyntheticPages(8, text=Texts("ar"))
     with pytest.raises(ConfigError, match="columns"):
         SyntheticPages(8, columns=(0, 2))
     with pytest.raises(ConfigError, match="effects 'fax'"):

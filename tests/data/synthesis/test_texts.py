@@ -75,7 +75,25 @@ def test_a_corpus_gives_words_and_prose(tmp_path):
     assert found == {("zebra", "quagga", "okapi"), ("second", "paragraph")}
 
 
+def test_random_strings_use_only_letters_that_fonts_were_checked_for(tmp_path):
+    file = tmp_path / "corpus.txt"
+    file.write_text("Abba dada", "utf-8")
+    texts = Texts("ru", corpus=str(file), numbers=0, random=1.0, page="letters")
+    words = draw(texts, 50, "ru") + texts.draw_paragraph(np.random.default_rng(0), "ru")
+    assert set("".join(words)) <= set(texts.alphabet("ru"))
+    assert {c.lower() for word in words for c in word if c.isalpha()} == set("abd")
+
+
+def test_paragraphs_are_in_their_language():
+    words = Texts("ru").draw_paragraph(np.random.default_rng(0), "ru")
+    assert 15 <= len(words) < 80
+    assert all("а" <= char <= "я" or char in "ё'" for word in words for char in word)
+
+
 def test_mistakes(tmp_path):
+    (tmp_path / "digits.txt").write_text("12 34")
+    with pytest.raises(DataError, match="no letters"):
+        Texts(corpus=str(tmp_path / "digits.txt"))
     with pytest.raises(ConfigError, match=r"no lexicon for \['xx'\]; there is \['ar', 'de'"):
         Texts(["en", "xx"])
     with pytest.raises(ConfigError, match="numbers 0.9"):
