@@ -1,12 +1,13 @@
 """Which generated words teach most: a small CTC reader per training set and seed, on real words.
 
-python benchmarks/realism.py OUT --data ../shared/data \
-    --train ours=DIR trdg=DIR synthtiger=DIR --seeds 0 1 2 --steps 2000
+python benchmarks/realism.py OUT --train ours=DIR trdg=DIR synthtiger=DIR \\
+    --seeds 0 1 2 --steps 8000 --data ../shared/data --words test train
 
-Every reader has the same config, initial weights, steps and batches; it is tested after its last
-step on all words of IIIT5K (its official labels), SVT and ICDAR2015, 36 characters. What is done is
-not done again: OUT may be given several times, also with more sets. Prints mean ± standard
-deviation over seeds.
+Every reader has the same config, initial weights, steps and batches; its weights after the last
+step read all words of IIIT5K (its official labels), SVT and ICDAR2015, 36 characters: the test
+words, and the training words, which no reader here is trained on. Without --data it only trains.
+What is done is not done again: OUT may be given several times, also with more sets. Prints
+mean ± standard deviation over seeds.
 """
 
 from __future__ import annotations
@@ -15,46 +16,53 @@ import argparse
 import json
 from pathlib import Path
 from statistics import mean, stdev
+from typing import Any
 
 from ocrpretrain import pretrain
+from ocrpretrain.cli import add_cfg_options, parse_cfg_options
 from ocrpretrain.data import LabelsFolder
 from ocrpretrain.data.views import VIEWS
 from ocrpretrain.evaluation.words import WordCounts, count
 from ocrpretrain.reading import read_source
-from ocrpretrain.weights.export import find_checkpoint, load_run
+from ocrpretrain.weights.build import load_reader
+from ocrpretrain.weights.export import export, find_checkpoint
+from ocrpretrain.weights.format import read_info
 
 CONFIG = Path(__file__).parents[1] / "configs" / "pretrain" / "ctc_conv-nano_8e_synthetic-words.py"
-SETS = {"iiit5k": ("rec_iiit5k_test", "official"), "svt": ("rec_svt_test", "text"),
-        "ic15": ("rec_ic15_test", "text")}  # fmt: skip
+SETS = {"iiit5k": "official", "svt": "text", "ic15": "text"}  # and which of its labels
 
 
-def train(path: str, seed: int, steps: int, folder: Path) -> Path:
-    """Train one reader; a run that was cut off goes on."""
+def train(path: str, seed: int, steps: int, options: dict[str, Any], reader: Path) -> None:
+    """Train one reader, if its file is not there; a run that was cut off goes on."""
+    if reader.exists():
+        return
     options = {
         "data.train": {"type": "ocrpretrain.data.Folder", "path": path, "_delete_": True},
-        "data.batch_size": 64,
         "trainer.max_epochs": -1,
         "trainer.max_steps": steps,
+        "trainer.limit_val_batches": 0,
         "seed": seed,
+        **options,
     }
-    return pretrain(CONFIG, options, folder, resume=True)
+    run = reader.with_suffix("")
+    if not (run / "run.json").exists():  # a finished run
+        pretrain(CONFIG, options, run, resume=True)
+    export(find_checkpoint(run, "last"), reader, reader=True)
 
 
-def test(run: Path, data: Path) -> dict[str, WordCounts]:
-    """Counts per set, after the last step."""
-    backbone, head, record = load_run(find_checkpoint(run, "last"))
-    backbone.eval()
-    head.eval()
-    view = VIEWS["word"](**{**record["config"]["data"]["view"], "train": False})
+def test(reader: Path, data: Path, words: str) -> dict[str, WordCounts]:
+    """Counts per set."""
+    backbone, head = load_reader(reader)
+    view = VIEWS["word"](**{**read_info(reader).view, "train": False})
     found = {}
-    for name, (archive, label) in SETS.items():
-        source = LabelsFolder(data / f"{archive}.zip", text=label)
+    for name, label in SETS.items():
+        source = LabelsFolder(data / f"rec_{name}_{words}.zip", text=label)
         read = read_source(backbone, head, view, source)
         found[name] = count((text, truth) for text, _, truth in read)
     return found
 
 
-def table(rows: list[dict]) -> str:
+def table(rows: list[dict[str, Any]]) -> str:
     """One line per training set, weighted mean over all words last."""
     lines = ["| trained on | " + " | ".join(SETS) + " | all words | seeds |", "|---" * 6 + "|"]
     for name in dict.fromkeys(row["train"] for row in rows):
@@ -71,27 +79,35 @@ def table(rows: list[dict]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--data", type=Path, required=True, help="folder with rec_*_test.zip")
     parser.add_argument("--train", nargs="+", required=True, metavar="NAME=FOLDER")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--steps", type=int, default=2000)
+    parser.add_argument("--steps", type=int, default=8000)
+    parser.add_argument("--data", type=Path, help="folder with the zips of real words")
+    parser.add_argument("--words", nargs="+", choices=["test", "train"], default=["test"])
+    add_cfg_options(parser)
     args = parser.parse_args()
+    options = parse_cfg_options(args.cfg_options)
     results = args.out / "results.jsonl"
-    lines = results.read_text().splitlines() if results.exists() else []
-    rows = [json.loads(line) for line in lines]
+    rows = [json.loads(line) for line in results.open()] if results.exists() else []
+    done = {(row["train"], row["seed"], row["words"]) for row in rows}
     for seed in args.seeds:
         for name, path in (item.split("=", 1) for item in args.train):
-            if any((row["train"], row["seed"]) == (name, seed) for row in rows):
-                continue
-            counts = test(train(path, seed, args.steps, args.out / f"{name}-{seed}"), args.data)
-            accuracy = {key: one.accuracy for key, one in counts.items()}
-            accuracy["all"] = sum(counts.values(), WordCounts()).accuracy
-            row = {"train": name, "seed": seed, "steps": args.steps, "accuracy": accuracy}
-            rows.append({**row, "words": {key: one.words for key, one in counts.items()}})
-            with results.open("a") as file:
-                file.write(json.dumps(rows[-1]) + "\n")
-            print(table(rows), flush=True)
-    print(table(rows))
+            reader = args.out / f"{name}-{seed}.safetensors"
+            train(path, seed, args.steps, options, reader)
+            for words in args.words if args.data else ():
+                if (name, seed, words) in done:
+                    continue
+                counts = test(reader, args.data, words)
+                counts["all"] = sum(counts.values(), WordCounts())
+                row = {"train": name, "seed": seed, "steps": args.steps, "words": words}
+                row["accuracy"] = {key: one.accuracy for key, one in counts.items()}
+                row["counted"] = {key: one.words for key, one in counts.items()}
+                rows.append(row)
+                with results.open("a") as file:
+                    file.write(json.dumps(row) + "\n")
+    for words in args.words:
+        if of_these := [row for row in rows if row["words"] == words]:
+            print(f"{words} words:\n{table(of_these)}")
 
 
 if __name__ == "__main__":

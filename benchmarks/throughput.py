@@ -7,6 +7,8 @@ Activation memory is what autograd saves for the backward.
   python benchmarks/throughput.py --size rn50 --images 2     # 512 x 512, the published sizes
   python benchmarks/throughput.py --size nano --images 32    # 128 x 128, width 16
   python benchmarks/throughput.py --size nano --compile      # recompilations after warm-up
+
+All on a GPU where there is one (float32, TF32 convolutions); its own limits: accelerator.py.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
+from lightning.fabric.utilities import move_data_to_device
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -30,6 +33,7 @@ from ocrpretrain.heads.oclip_batch import MaskedWord, OCLIPBatch
 from ocrpretrain.layers.contrastive import contrastive_loss
 from ocrpretrain.layers.packing import Packed
 
+DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 SLOTS, LENGTH, WORDS, LETTERS = 32, 25, 9, 5  # SynthText: about 9 words of 5 letters an image
 SIZES: dict[str, dict[str, Any]] = {
     "rn50": {"side": 512, "backbone": {}, "head": {}},
@@ -79,18 +83,19 @@ def make_batch(head: OCLIPHead, images: int, side: int, words: int, letters: int
     rows = [MaskedWord(i, s, word, [0]) for i, w in enumerate(text) for s, word in enumerate(w)]
     packed = head.collator().pack(rows, images)
     image = torch.from_numpy(rng.integers(0, 255, (images, 3, side, side), dtype=np.uint8))
-    return OCLIPBatch(image=image, text=text, left_out={}, **packed)
+    batch = OCLIPBatch(image=image, text=text, left_out={}, **packed)
+    return move_data_to_device(batch, DEVICE)
 
 
 def slots_of(batch: OCLIPBatch) -> tuple[Tensor, Packed, Tensor]:
     """All 32 slots of 25 ids per image, and which rows are real words."""
     images = batch["packed"].images
-    ids = torch.zeros(images, SLOTS, LENGTH, dtype=torch.long)
-    real = torch.zeros(images, SLOTS, dtype=torch.bool)
+    ids = torch.zeros(images, SLOTS, LENGTH, dtype=torch.long, device=DEVICE)
+    real = torch.zeros(images, SLOTS, dtype=torch.bool, device=DEVICE)
     where = (batch["packed"].image, batch["packed"].slot)
     ids[..., : batch["masked"].shape[1]][where] = batch["masked"]
     real[where] = True
-    index = torch.arange(images * SLOTS)
+    index = torch.arange(images * SLOTS, device=DEVICE)
     packed = Packed(index // SLOTS, index % SLOTS, images, SLOTS)
     return ids.flatten(0, 1), packed, real.flatten()
 
@@ -143,7 +148,7 @@ def compare(name: str, forms: dict[str, Step], parameters: list[nn.Parameter], r
             start = time.perf_counter()
             loss = step()
             loss.backward()
-            if torch.cuda.is_available():
+            if DEVICE.type == "cuda":
                 torch.cuda.synchronize()
             times[form].append(time.perf_counter() - start)
             values[form] = loss.item()
@@ -178,7 +183,7 @@ def count_recompilations(backbone: CLIPResNet, head: OCLIPHead, images: int, sid
     """Batches of 3 to 12 words of 2 to 9 letters through a compiled step."""
     import torch._dynamo as dynamo
 
-    backend = "inductor" if torch.cuda.is_available() else "aot_eager"
+    backend = "inductor" if DEVICE.type == "cuda" else "aot_eager"
     backbone.compile(backend=backend)
     head.compile(backend=backend, dynamic=True)
     graphs = []
@@ -188,6 +193,14 @@ def count_recompilations(backbone: CLIPResNet, head: OCLIPHead, images: int, sid
         torch.stack(list(losses.values())).sum().backward()
         graphs.append(dynamo.utils.counters["stats"]["unique_graphs"])
     print(f"compiled graphs after each of {len(graphs)} batches ({backend}): {graphs}")
+
+
+def build(name: str) -> tuple[CLIPResNet, OCLIPHead, int]:
+    """Backbone, head and side of a size."""
+    size = SIZES[name]
+    backbone = CLIPResNet(**size["backbone"])
+    head = OCLIPHead(backbone.out_channels, backbone.strides, **size["head"])
+    return backbone.to(DEVICE, memory_format=torch.channels_last), head.to(DEVICE), size["side"]
 
 
 def main() -> None:
@@ -200,15 +213,13 @@ def main() -> None:
     parser.add_argument("--compile", action="store_true")
     args = parser.parse_args()
     torch.manual_seed(0)
-    size = SIZES[args.size]
-    backbone = CLIPResNet(**size["backbone"])
-    head = OCLIPHead(backbone.out_channels, backbone.strides, **size["head"])
-    backbone.to(memory_format=torch.channels_last)
-    print(f"{args.size}, {args.images} images, {torch.get_num_threads()} threads")
+    backbone, head, side = build(args.size)
+    where = torch.cuda.get_device_name() if DEVICE.type == "cuda" else "CPU"
+    print(f"{args.size}, {args.images} images, {where}, {torch.get_num_threads()} threads")
     if args.compile:
-        count_recompilations(backbone, head, args.images, size["side"])
+        count_recompilations(backbone, head, args.images, side)
         return
-    batch = make_batch(head, args.images, size["side"], WORDS, LETTERS)
+    batch = make_batch(head, args.images, side, WORDS, LETTERS)
     parameters = [*backbone.parameters(), *head.parameters()]
     compare("text encoder", text_steps(head, batch), parameters, args.rounds)
     compare("whole step", steps(backbone, head, batch), parameters, args.rounds)

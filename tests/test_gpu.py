@@ -1,0 +1,92 @@
+"""On a CUDA device: the losses of the CPU, exact resume, weights that load anywhere."""
+
+from __future__ import annotations
+
+import copy
+import os
+
+import pytest
+import torch
+from conftest import ROOT
+from lightning.fabric.utilities import move_data_to_device
+from test_resume import EVERY_STEP, PowerCut, assert_same, state_of
+
+from ocrpretrain.backbones import CLIPResNet, ConvBackbone
+from ocrpretrain.data import SyntheticScenes, SyntheticWords
+from ocrpretrain.data.views import VIEWS
+from ocrpretrain.engine import pretrain
+from ocrpretrain.heads import CTCHead, OCLIPHead
+from ocrpretrain.weights.build import load_reader
+from ocrpretrain.weights.export import export, find_checkpoint
+
+pytestmark = pytest.mark.gpu
+DEMO = ROOT / "configs" / "pretrain" / "oclip_clip-resnet-nano_demo_synthetic.py"
+CTC = ROOT / "configs" / "pretrain" / "ctc_conv-nano_8e_synthetic-words.py"
+SHORT = {
+    "trainer.accelerator": "gpu", "trainer.devices": 1, "trainer.max_epochs": 2,
+    "trainer.enable_progress_bar": False, "trainer.enable_model_summary": False,
+    "data.train.length": 64, "data.val.length": 32, "data.batch_size": 16,
+    "data.num_workers": 2, "logger.mode": "disabled",
+}  # fmt: skip
+
+
+def oclip():
+    backbone = CLIPResNet((1, 1, 1, 1), 8)
+    sizes = {"embed_dim": 32, "grid": (2, 2), "text_width": 16, "text_heads": 2}
+    head = OCLIPHead(backbone.out_channels, backbone.strides, **sizes, text_layers=1)
+    return backbone, head, VIEWS["scene"](size=(64, 64)), SyntheticScenes(8, seed=0)
+
+
+def ctc():
+    backbone = ConvBackbone(16, (1, 1, 1))
+    head = CTCHead(backbone.out_channels, backbone.strides)
+    return backbone, head, VIEWS["word"](), SyntheticWords(8, seed=0)
+
+
+@pytest.mark.parametrize("make", [oclip, ctc])
+def test_losses_and_gradients_are_those_of_the_cpu(make, monkeypatch):
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
+    backbone, head, view, source = make()
+    batch = head.collator()([view(source.read(i, view.needs), i) for i in range(8)])
+    found = {}
+    for device in ("cpu", "cuda"):
+        model = torch.nn.ModuleList(copy.deepcopy([backbone, head])).to(device)
+        there = move_data_to_device(batch, torch.device(device))
+        model.eval()  # BatchNorm over eight images would magnify roundings
+        losses = model[1](model[1].encode(model[0], there), there).losses
+        torch.stack(list(losses.values())).sum().backward()
+        gradients = {n: p.grad for n, p in model.named_parameters() if p.grad is not None}
+        found[device] = {**losses, **gradients}
+    assert found["cpu"].keys() == found["cuda"].keys()
+    for name, value in found["cpu"].items():
+        error = (value - found["cuda"][name].cpu()).norm() / value.norm().clamp(min=1e-6)
+        assert error < 1e-3, f"{name}: {error:.2g}"
+
+
+def test_a_broken_run_ends_with_the_weights_of_a_whole_one(tmp_path, monkeypatch):
+    monkeypatch.setitem(os.environ, "CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    options = SHORT | {
+        "trainer.deterministic": True,
+        "callbacks": [EVERY_STEP, {"type": "test_resume.PowerCut"}],
+    }
+    PowerCut.step = -1
+    whole = state_of(pretrain(DEMO, options, tmp_path / "whole"))
+    for step in (2, 5):
+        PowerCut.step = step
+        with pytest.raises(RuntimeError, match="the power goes"):
+            pretrain(DEMO, options, tmp_path / "run", resume=True)
+        torch.rand(3, device="cuda")  # a new process starts otherwise
+    PowerCut.step = -1
+    pretrain(DEMO, options, tmp_path / "run", resume=True)
+    assert_same(tmp_path / "run", whole)
+
+
+@pytest.mark.parametrize("options", [{"trainer.precision": "bf16-mixed"}, {"data.colour": 1.0}])
+def test_what_a_gpu_trained_reads_on_the_cpu(tmp_path, options):
+    run = pretrain(CTC, SHORT | options, tmp_path / "run")
+    export(find_checkpoint(run, "last"), tmp_path / "reader.safetensors", reader=True)
+    backbone, head = load_reader(tmp_path / "reader.safetensors")
+    view, source = VIEWS["word"](train=False), SyntheticWords(2, seed=3)
+    batch = head.collator()([view(source.read(i, view.needs), i) for i in range(2)])
+    read = head.predict(head.encode(backbone, batch), batch)
+    assert all(0 <= score <= 1 for score in read.scores)
