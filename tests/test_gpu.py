@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import os
 
 import pytest
 import torch
@@ -43,6 +42,12 @@ def ctc():
     return backbone, head, VIEWS["word"](), SyntheticWords(8, seed=0)
 
 
+@pytest.fixture(autouse=True)
+def _deterministic_only_where_asked():
+    yield
+    torch.use_deterministic_algorithms(False)  # CTC's backward on CUDA has no such form
+
+
 @pytest.mark.parametrize("make", [oclip, ctc])
 def test_losses_and_gradients_are_those_of_the_cpu(make, monkeypatch):
     monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
@@ -58,13 +63,15 @@ def test_losses_and_gradients_are_those_of_the_cpu(make, monkeypatch):
         gradients = {n: p.grad for n, p in model.named_parameters() if p.grad is not None}
         found[device] = {**losses, **gradients}
     assert found["cpu"].keys() == found["cuda"].keys()
+    size = max(value.norm() for value in found["cpu"].values())
     for name, value in found["cpu"].items():
-        error = (value - found["cuda"][name].cpu()).norm() / value.norm().clamp(min=1e-6)
-        assert error < 1e-3, f"{name}: {error:.2g}"
+        error = (value - found["cuda"][name].cpu()).norm()
+        # Some gradients are 0 in exact arithmetic, such as those of the bias of attention's keys.
+        assert error < 1e-3 * value.norm() + 1e-6 * size, f"{name}: {error:.2g}"
 
 
 def test_a_broken_run_ends_with_the_weights_of_a_whole_one(tmp_path, monkeypatch):
-    monkeypatch.setitem(os.environ, "CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     options = SHORT | {
         "trainer.deterministic": True,
         "callbacks": [EVERY_STEP, {"type": "test_resume.PowerCut"}],

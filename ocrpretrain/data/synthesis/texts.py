@@ -158,21 +158,13 @@ def _letters(corpus: str | None, language: str) -> str:
 
 @lru_cache
 def _prose(corpus: str | None) -> tuple[tuple[str, ...], ...]:
-    """Paragraphs as words: of a file, else of the documentation that ships with Python."""
-    if corpus is None:
-        from pydoc_data.topics import topics
-
-        # Tables and code have lines that start with blanks or hold few letters.
-        blocks = re.split(r"\n\s*\n", "\n\n".join(topics[key] for key in sorted(topics)))
-        code = re.compile(r"^ {4}|[|=+_`]{2}|>>>|::|[^\x00-\x7f]", re.M)
-        blocks = [block for block in blocks if not code.search(block)]
-    else:
-        try:
-            blocks = re.split(r"\n\s*\n", Path(corpus).read_text("utf-8-sig"))
-        except (OSError, UnicodeDecodeError) as error:
-            raise DataError(f"corpus {corpus}: {error}") from None
-    paragraphs = (tuple(re.sub("[*`]", "", block).split()) for block in blocks)
-    return tuple(words for words in paragraphs if len(words) >= (10 if corpus is None else 1))
+    """Paragraphs as words: of a file, else the packaged ones."""
+    try:
+        text = Path(corpus or LEXICONS / "prose.txt").read_text("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"corpus {corpus}: {error}") from None
+    blocks = re.split(r"\n\s*\n", re.sub("[*`]", "", text))
+    return tuple(words for block in blocks if (words := tuple(block.split())))
 
 
 @lru_cache

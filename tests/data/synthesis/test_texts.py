@@ -8,6 +8,8 @@ import pytest
 from ocrpretrain.data import Texts
 from ocrpretrain.errors import ConfigError, DataError
 
+FIRST = ["The", "lowercasing", "algorithm", "used", "is"]  # of seed 4
+
 
 def draw(texts: Texts, count: int, language: str = "en", seed: int = 0) -> list[str]:
     rng = np.random.default_rng(seed)
@@ -58,6 +60,7 @@ def test_controls_have_the_lengths_of_the_prose():
         for page in ("natural", "shuffled", "letters")
     )
     assert len(natural) > 10
+    assert natural[:5] == FIRST, "other prose than on other machines"
     assert sorted(natural) == sorted(shuffled) and natural != shuffled
     assert [len(word) for word in letters] == [len(word) for word in natural]
     assert not set(letters) & {word for word in natural if len(word) > 3}
