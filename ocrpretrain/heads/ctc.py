@@ -14,16 +14,16 @@ from torch.nn.utils.rnn import pad_sequence
 
 from ocrpretrain.backbones.base import Features
 from ocrpretrain.data.charset import Charset
-from ocrpretrain.evaluation.words import compare
-from ocrpretrain.heads.base import Head, HeadOutput, Prediction
+from ocrpretrain.heads.base import HeadOutput, Prediction
 from ocrpretrain.heads.ctc_batch import CTCBatch, CTCCollator
+from ocrpretrain.heads.word_reader import WordReader
 from ocrpretrain.layers.attention_pool import grid_mask
 from ocrpretrain.layers.distributed import global_mean
 
 COLUMN = 4  # pixels: a word of 128 has 32 columns, for 25 characters of which some stand twice
 
 
-class CTCHead(Head):
+class CTCHead(WordReader):
     """Columns of the last map of any backbone, each classified; CTC aligns them with the label.
 
     The height is averaged away. A cell of a map coarser than 4 pixels becomes several columns.
@@ -38,8 +38,6 @@ class CTCHead(Head):
         max_label_length: longer labels are left out of the loss, and counted.
     """
 
-    view = "word"
-    monitor = "val/word_accuracy"
     default_loss_weights = {"ctc": 1.0}
 
     def __init__(
@@ -53,8 +51,6 @@ class CTCHead(Head):
     ) -> None:
         super().__init__(in_channels, strides, loss_weights)
         self.charset, self.max_label_length = Charset.load(charset), max_label_length
-        ascii_only = self.charset.characters.isascii()
-        self.compared = Charset.load(36) if ascii_only else self.charset
         self.columns_per_cell = max(1, strides[-1] // COLUMN)
         self.project = nn.Linear(in_channels[-1], hidden * self.columns_per_cell)
         self.mix = nn.Sequential(_convolution(hidden), _convolution(hidden))
@@ -95,6 +91,9 @@ class CTCHead(Head):
         keep_BT = (id_BT != F.pad(id_BT, (1, 0))[:, :-1]) & (id_BT > 0)
         return [ids[keep].tolist() for ids, keep in zip(id_BT, keep_BT, strict=True)]
 
+    def read(self, features: Features) -> list[str]:
+        return [self.charset.decode(ids) for ids in self.decode(*self.log_probs(features))]
+
     def predict(self, features: Features, batch: CTCBatch) -> Prediction:
         """What each image says; the score is the text's probability over all its alignments."""
         log_prob_BTV, columns_B = self.log_probs(features)
@@ -104,24 +103,6 @@ class CTCHead(Head):
         scores = _ctc(log_prob_BTV, columns_B, target_BS, length_B).neg().exp().tolist()
         answers = list(zip(map(self.charset.decode, ids), scores, strict=True))
         return Prediction([text for text, _ in answers], scores, [[pair] for pair in answers])
-
-    def validate(self, features: Features, batch: CTCBatch) -> dict[str, Tensor]:
-        """Accuracy and 1-NED of each word that the protocol counts, and their blind twins."""
-        texts = [self.charset.decode(ids) for ids in self.decode(*self.log_probs(features))]
-        # A batch of one has no other image to be blinded with.
-        others = texts[-1:] + texts[:-1] if len(texts) > 1 else []
-        values: dict[str, Tensor] = {}
-        for name, read in {"": texts, "blind_": others}.items():
-            pairs = zip(read, ("".join(text) for text in batch["text"]), strict=False)
-            counts = [c for c in (compare(*pair, self.compared) for pair in pairs) if c.words]
-            values[f"{name}word_accuracy"] = torch.tensor([c.accuracy for c in counts])
-            values[f"{name}one_minus_ned"] = torch.tensor([c.one_minus_ned for c in counts])
-        return values
-
-    def summarize(self, collected: dict[str, Tensor]) -> dict[str, float]:
-        """Means over the split, and the number of words that the protocol counts."""
-        means = {k: v.double().mean().item() if len(v) else 0.0 for k, v in collected.items()}
-        return {**means, "words": float(len(collected["word_accuracy"]))}
 
 
 def _ctc(log_prob_BTV: Tensor, columns_B: Tensor, target_BS: Tensor, length_B: Tensor) -> Tensor:
