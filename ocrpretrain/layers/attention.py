@@ -1,0 +1,59 @@
+"""Multi-head attention whose keys and values are projected once and used often.
+
+Shapes: B batch, Q queries, L keys, D width, n heads, d channels per head.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+KeyValue = tuple[Tensor, Tensor]  # each (B, n, L, d)
+
+
+class CachedAttention(nn.Module):
+    """`nn.MultiheadAttention` (its parameters, names and initial values) in three steps.
+
+    Args:
+        width: channels (D).
+        heads: attention heads.
+        dropout: of the attention weights, in training.
+    """
+
+    def __init__(self, width: int, heads: int, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.heads, self.dropout = heads, dropout
+        self.in_proj_weight = nn.Parameter(torch.empty(3 * width, width))
+        self.in_proj_bias = nn.Parameter(torch.zeros(3 * width))
+        self.out_proj = nn.Linear(width, width)
+        nn.init.xavier_uniform_(self.in_proj_weight)
+        nn.init.zeros_(self.out_proj.bias)
+
+    def queries(self, x_BQD: Tensor) -> Tensor:
+        """(B, Q, D) -> (B, n, Q, d)."""
+        width = x_BQD.shape[-1]
+        return self._split(F.linear(x_BQD, self.in_proj_weight[:width], self.in_proj_bias[:width]))
+
+    def keys(self, x_BLD: Tensor) -> KeyValue:
+        """(B, L, D) -> keys and values."""
+        width = x_BLD.shape[-1]
+        both = F.linear(x_BLD, self.in_proj_weight[width:], self.in_proj_bias[width:])
+        key, value = both.chunk(2, dim=-1)
+        return self._split(key), self._split(value)
+
+    def forward(self, q_BnQd: Tensor, kv: KeyValue, keep: Tensor | None = None) -> Tensor:
+        """Projected queries, keys and values -> (B, Q, D).
+
+        Args:
+            q_BnQd: from `queries`; a batch of 1 serves all.
+            kv: from `keys`.
+            keep: broadcastable to (B, n, Q, L), True = may be looked at.
+        """
+        q_BnQd = q_BnQd.expand(len(kv[0]), -1, -1, -1)
+        dropout = self.dropout if self.training else 0.0
+        out = F.scaled_dot_product_attention(q_BnQd, *kv, attn_mask=keep, dropout_p=dropout)
+        return self.out_proj(out.transpose(1, 2).flatten(2))
+
+    def _split(self, x_BLD: Tensor) -> Tensor:
+        return x_BLD.unflatten(-1, (self.heads, -1)).transpose(1, 2)
