@@ -66,7 +66,10 @@ class ClipViT(Backbone):
         super().__init__(mean, std)
         given = {"size": size, "patch": patch, "width": width, "layers": layers, "heads": heads}
         sizes = _sizes(name, {key: value for key, value in given.items() if value is not None})
-        quick_gelu, mlp_ratio = sizes.get("quick_gelu", quick_gelu), sizes.get("mlp_ratio", mlp_ratio)
+        quick_gelu, mlp_ratio = (
+            sizes.get("quick_gelu", quick_gelu),
+            sizes.get("mlp_ratio", mlp_ratio),
+        )
         self.size, self.patch, width = _pair(sizes["size"]), _pair(sizes["patch"]), sizes["width"]
         self.grid = (self.size[0] // self.patch[0], self.size[1] // self.patch[1])
         if any(side % patch for side, patch in zip(self.size, self.patch, strict=True)):
@@ -74,8 +77,10 @@ class ClipViT(Backbone):
         self.out_channels, self.size_divisor = (width,), self.patch
         self.strides = (self.patch,)
         scale, rows = width**-0.5, self.grid[0] * self.grid[1] + class_token
-        self.conv1 = _stem(self.patch, width) if stem == "conv" else nn.Conv2d(
-            3, width, self.patch, self.patch, bias=False
+        self.conv1 = (
+            _stem(self.patch, width)
+            if stem == "conv"
+            else nn.Conv2d(3, width, self.patch, self.patch, bias=False)
         )
         norm = partial(nn.LayerNorm, eps=eps)
         self.class_embedding = nn.Parameter(scale * torch.randn(width)) if class_token else None
@@ -156,6 +161,10 @@ def _stem(patch: tuple[int, int], width: int) -> nn.Sequential:
     for place in range(depth):
         after = width // 2 ** (depth - 1 - place)
         stride = tuple(2 if place < count else 1 for count in counts)
-        layers += [nn.Conv2d(before, after, 3, stride, 1, bias=False), nn.BatchNorm2d(after), nn.ReLU(True)]
+        layers += [
+            nn.Conv2d(before, after, 3, stride, 1, bias=False),
+            nn.BatchNorm2d(after),
+            nn.ReLU(True),
+        ]
         before = after
     return nn.Sequential(*layers, nn.Conv2d(width, width, 1))

@@ -32,6 +32,18 @@ class Look(NamedTuple):
     padding: Tensor | None = None
 
 
+class Seen(NamedTuple):
+    """What a layer's queries look at.
+
+    Attributes:
+        kv: keys and values, (B, n, L, d) each.
+        keep: broadcastable to (B, 1, Q, L), True = may be looked at; None keeps all.
+    """
+
+    kv: KeyValue
+    keep: Tensor | None = None
+
+
 class DecoderLayer(nn.Module):
     """Queries look at the input, then at the memory, then pass an MLP; pre-norm.
 
@@ -56,21 +68,18 @@ class DecoderLayer(nn.Module):
         """Keys and values of the input."""
         return self.self_attn.keys(self.norm_c(x_BSD))
 
-    def forward(
-        self, x_BQD: Tensor, q_BnQd: Tensor, own: KeyValue, memory: KeyValue, keep: Tensor | None
-    ) -> Tensor:
+    def forward(self, x_BQD: Tensor, q_BnQd: Tensor, own: Seen, memory: Seen) -> Tensor:
         """One stream through the layer.
 
         Args:
             x_BQD: the stream.
             q_BnQd: its projected queries.
-            own: keys and values of the input.
-            memory: of the memory.
-            keep: broadcastable to (B, 1, Q, S), True = may be looked at.
+            own: the input.
+            memory: the memory.
         """
-        x_BQD = x_BQD + self.dropout(self.self_attn(q_BnQd, own, keep))
+        x_BQD = x_BQD + self.dropout(self.self_attn(q_BnQd, *own))
         query = self.cross_attn.queries(self.norm1(x_BQD))
-        x_BQD = x_BQD + self.dropout(self.cross_attn(query, memory))
+        x_BQD = x_BQD + self.dropout(self.cross_attn(query, *memory))
         hidden = self.dropout(F.gelu(self.linear1(self.norm2(x_BQD))))
         return x_BQD + self.dropout(self.linear2(hidden))
 
@@ -120,56 +129,65 @@ class WordDecoder(nn.Module):
         """What every layer needs of the memory; computed once per image."""
         return [layer.cross_attn.keys(memory_BLD) for layer in self._layers()]
 
-    def forward(self, ids_BS: Tensor, memory: list[KeyValue], look: Look) -> Tensor:
+    def forward(
+        self, ids_BS: Tensor, memory: list[KeyValue], look: Look, keep: Tensor | None = None
+    ) -> Tensor:
         """Input ids (BOS first) -> (B, K, S, V) logits of the position after each.
 
         Args:
             ids_BS: BOS and the characters; what they may tell is `look`'s to say.
             memory: from `remember`.
             look: of K orders.
+            keep: (B or 1, K, S, L) bool, True where the memory may be looked at; None keeps all.
         """
         orders, steps = look.query.shape[:2]
-        content = self.embed(ids_BS)
-        x = self.positions[:steps].repeat(orders, 1).unsqueeze(0)  # one row serves all words
-        if shared := len(self.layers) == 1:
-            keep = look.query.flatten(0, 1)[None, None]
+        content, x = self.embed(ids_BS), self.positions[:steps].unsqueeze(0)
+        if shared := len(self.layers) == 1:  # all orders beside one another, as one long word
+            x = x.repeat(1, orders, 1)
+            own = look.query.flatten(0, 1)[None, None]
             padding = look.padding
-        else:  # later layers see another input in every order
-            x = self.positions[:steps].unsqueeze(0)
-            content = content.repeat_interleave(orders, 0)
-            memory = [(k.repeat_interleave(orders, 0), v.repeat_interleave(orders, 0)) for k, v in memory]
-            keep = look.query.repeat(len(ids_BS), 1, 1).unsqueeze(1)
-            padding = None if look.padding is None else look.padding.repeat_interleave(orders, 0)
+            keep = None if keep is None else keep.flatten(1, 2).unsqueeze(1)
+        else:  # later layers see another input in every order: each order is a word of its own
+            content, own = _each(content, orders), look.query.repeat(len(ids_BS), 1, 1).unsqueeze(1)
+            memory = [(_each(key, orders), _each(value, orders)) for key, value in memory]
+            padding = None if look.padding is None else _each(look.padding, orders)
+            keep = (
+                None
+                if keep is None
+                else keep.expand(len(ids_BS), -1, -1, -1).flatten(0, 1)[:, None]
+            )
         if self.training and self.dropout.p:
             x = self.dropout(x.expand(len(content), -1, -1))
-        seen = None if padding is None else ~padding[:, None, None]
-        keep = keep if seen is None else keep & seen
+        real = True if padding is None else ~padding[:, None, None]
         for place, (layer, kv) in enumerate(zip(self._layers(), memory, strict=True)):
-            own = layer.read_input(content)
-            x = layer(x, layer.self_attn.queries(layer.norm_q(x)), own, kv, keep)
+            written, seen = layer.read_input(content), Seen(kv, keep)
+            x = layer(x, layer.self_attn.queries(layer.norm_q(x)), Seen(written, own & real), seen)
             if place < len(self.layers) - 1:
-                of_content = look.content.repeat(len(ids_BS), 1, 1).unsqueeze(1)
-                of_content = of_content if seen is None else of_content & seen
                 query = layer.self_attn.queries(layer.norm_c(content))
-                content = layer(content, query, own, kv, of_content)
+                among = look.content.repeat(len(ids_BS), 1, 1).unsqueeze(1) & real
+                content = layer(content, query, Seen(written, among), seen)
         logits = self.head(self.norm(x))
-        return logits.unflatten(1, (orders, steps)) if shared else logits.unflatten(0, (-1, orders))
+        return logits.unflatten(*((1, (orders, steps)) if shared else (0, (-1, orders))))
 
-    def read(self, memory: list[KeyValue], check_every: int = 4) -> Tensor:
+    def read(
+        self, memory: list[KeyValue], keep: Tensor | None = None, check_every: int = 4
+    ) -> Tensor:
         """(B, S, V) logits, one character after the other, each the most likely one.
 
         It stops early when all words have ended; steps that were not taken answer EOS.
 
         Args:
             memory: from `remember`.
+            keep: (B, L) bool, True where the memory may be looked at; None keeps all.
             check_every: steps between two looks at whether all have ended (each one waits for the
                 device); 0 never looks.
         """
         batch, steps = len(memory[0][0]), len(self.positions)
-        last = self.positions.new_full((batch, 1), self.bos_id, dtype=torch.long)
+        last = torch.full((batch, 1), self.bos_id, device=self.positions.device)
         ended = torch.zeros_like(last, dtype=torch.bool)
         logits = self.positions.new_zeros(batch, steps, self.head.out_features)
         logits[..., self.eos_id] = 1
+        seen = None if keep is None else keep[:, None, None]
         past: list[list[KeyValue]] = [[] for _ in self.layers]
         for step in range(steps):
             content = self.embedding(last) * self.embedding.embedding_dim**0.5
@@ -177,11 +195,12 @@ class WordDecoder(nn.Module):
             x = self.positions[step].expand(1, 1, -1)
             for place, (layer, kv) in enumerate(zip(self._layers(), memory, strict=True)):
                 past[place].append(layer.read_input(content))
-                own = tuple(torch.cat(parts, 2) for parts in zip(*past[place], strict=True))
-                x = layer(x, layer.self_attn.queries(layer.norm_q(x)), own, kv, None)
+                key, value = (torch.cat(parts, 2) for parts in zip(*past[place], strict=True))
+                own, other = Seen((key, value)), Seen(kv, seen)
+                x = layer(x, layer.self_attn.queries(layer.norm_q(x)), own, other)
                 if place < len(self.layers) - 1:
                     query = layer.self_attn.queries(layer.norm_c(content))
-                    content = layer(content, query, own, kv, None)
+                    content = layer(content, query, own, other)
             logits[:, step] = self.head(self.norm(x))[:, 0]
             last = logits[:, step : step + 1].argmax(-1)
             ended |= last == self.eos_id
@@ -189,18 +208,21 @@ class WordDecoder(nn.Module):
                 break
         return logits
 
-    def refine(self, memory: list[KeyValue], ids_BS: Tensor) -> Tensor:
+    def refine(self, memory: list[KeyValue], ids_BS: Tensor, keep: Tensor | None = None) -> Tensor:
         """(B, S, V) logits of each character from all others that were read, up to the first EOS.
 
         Args:
             memory: from `remember`.
             ids_BS: what was read.
+            keep: as for `read`.
         """
         bos = ids_BS.new_full((len(ids_BS), 1), self.bos_id)
         input_BS = torch.cat([bos, ids_BS[:, :-1]], 1)
         padding = (input_BS == self.eos_id).cumsum(1) > 0
-        cloze = cloze_mask(ids_BS.shape[1], ids_BS.device).unsqueeze(0)
-        return self(input_BS, memory, Look(cloze, cloze, padding))[:, 0]
+        steps = ids_BS.shape[1]
+        cloze = cloze_mask(steps, ids_BS.device).unsqueeze(0)
+        seen = None if keep is None else keep[:, None, None].expand(-1, 1, steps, -1)
+        return self(input_BS, memory, Look(cloze, cloze, padding), seen)[:, 0]
 
     def embed(self, ids_BS: Tensor) -> Tensor:
         """(B, S, D): BOS without a position, then each character with its own."""
@@ -210,3 +232,8 @@ class WordDecoder(nn.Module):
 
     def _layers(self) -> list[DecoderLayer]:
         return [cast(DecoderLayer, layer) for layer in self.layers]
+
+
+def _each(x: Tensor, orders: int) -> Tensor:
+    """(B, ...) -> (B * K, ...): every word once per order."""
+    return x.repeat_interleave(orders, 0)
