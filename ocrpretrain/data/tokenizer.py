@@ -77,6 +77,17 @@ class BpeTokenizer:
         return [*ids, eos]
 
 
+@lru_cache(maxsize=1_000_000)
+def clip_ids(text: str, context: int) -> tuple[int, ...]:
+    """CLIP's ids of a text: <start>, byte pairs, <end>, zeros; what is too long loses its last pairs.
+
+    Remembered, since the same words come again and again: 1 microsecond in place of 50.
+    """
+    clip = _clip_tokenizer()
+    ids = [clip.sot_token_id, *clip.encode(text)[: context - 2], clip.eot_token_id]
+    return tuple(ids + [0] * (context - len(ids)))
+
+
 @lru_cache(maxsize=1)
 def _clip_tokenizer() -> SimpleTokenizer:
     # Built on first use in each process: it unpacks 48,894 merges.

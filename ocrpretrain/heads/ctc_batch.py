@@ -49,7 +49,7 @@ class CTCCollator:
     max_label_length: int
 
     def __call__(self, samples: list[Sample]) -> CTCBatch:
-        left_out = dict.fromkeys(LEFT_OUT, 0)
+        left_out = self.nothing_left_out()
         ids = [self.encode(sample, left_out) for sample in samples]
         image, mask = stack_images(samples)
         repeats = [sum(a == b for a, b in zip(row, row[1:], strict=False)) for row in ids]
@@ -64,6 +64,11 @@ class CTCCollator:
             columns=length + torch.tensor(repeats),
             left_out=left_out,
         )
+
+    @staticmethod
+    def nothing_left_out() -> dict[str, int]:
+        """What `encode` counts in."""
+        return dict.fromkeys(LEFT_OUT, 0)
 
     def encode(self, sample: Sample, left_out: dict[str, int]) -> list[int]:
         """Ids of a sample's word, none if it takes no part; adds what is left out to `left_out`."""

@@ -19,16 +19,24 @@ class TextTower(nn.Module):
         heads: attention heads.
         layers: blocks.
         context_length: rows of the position table; shorter inputs use its first rows.
+        quick_gelu: CLIP's first activation in place of the exact GELU.
     """
 
     def __init__(
-        self, vocab_size: int, width: int, heads: int, layers: int, context_length: int
+        self,
+        vocab_size: int,
+        width: int,
+        heads: int,
+        layers: int,
+        context_length: int,
+        quick_gelu: bool = True,
     ) -> None:
         super().__init__()
         self.context_length = context_length
         self.token_embedding = nn.Embedding(vocab_size, width)
         self.positional_embedding = nn.Parameter(torch.empty(context_length, width))
-        self.transformer = Transformer(width, layers, heads, act_layer=QuickGELU)
+        activation = QuickGELU if quick_gelu else nn.GELU
+        self.transformer = Transformer(width, layers, heads, act_layer=activation)
         self.ln_final = nn.LayerNorm(width)
         nn.init.normal_(self.token_embedding.weight, std=0.02)
         nn.init.normal_(self.positional_embedding, std=0.01)
