@@ -2,6 +2,7 @@
 
 from ocrpretrain.backbones.base import Backbone, Features
 from ocrpretrain.backbones.clip_resnet import CLIPResNet
+from ocrpretrain.backbones.clip_vit import ClipViT
 from ocrpretrain.backbones.conv import ConvBackbone
 
-__all__ = ["Backbone", "CLIPResNet", "ConvBackbone", "Features"]
+__all__ = ["Backbone", "CLIPResNet", "ClipViT", "ConvBackbone", "Features"]

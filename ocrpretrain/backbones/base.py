@@ -9,6 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+Stride = int | tuple[int, int]  # a pair is of height and width
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 
@@ -30,7 +31,8 @@ class Features(NamedTuple):
 class Backbone(nn.Module, ABC):
     """A feature extractor that carries the statistics of the images it was trained with.
 
-    Subclasses set `out_channels`, `strides` (fine to coarse) and `size_divisor`.
+    Subclasses set `out_channels`, `strides` (fine to coarse) and `size_divisor`; a stride that
+    differs in height and width is a pair.
 
     Args:
         mean: per channel, RGB, for images in 0..1.
@@ -38,8 +40,8 @@ class Backbone(nn.Module, ABC):
     """
 
     out_channels: tuple[int, ...]
-    strides: tuple[int, ...]
-    size_divisor: int
+    strides: tuple[Stride, ...]
+    size_divisor: Stride
 
     def __init__(self, mean: Sequence[float] = CLIP_MEAN, std: Sequence[float] = CLIP_STD) -> None:
         super().__init__()
@@ -58,3 +60,8 @@ class Backbone(nn.Module, ABC):
     @abstractmethod
     def forward(self, image: Tensor, mask: Tensor | None = None) -> Features:
         """Features of normalised images (B, 3, H, W); H and W are multiples of `size_divisor`."""
+
+
+def sides(stride: Stride) -> tuple[int, int]:
+    """A stride as a pair of height and width."""
+    return (stride, stride) if isinstance(stride, int) else (stride[0], stride[1])

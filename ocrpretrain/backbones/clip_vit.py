@@ -1,4 +1,4 @@
-"""Vision transformers of CLIP (Radford et al. 2021) and PARSeq's plain one (Dosovitskiy et al. 2021).
+"""Vision transformers: CLIP's (Radford et al. 2021) and the plain one of PARSeq.
 
 Shapes: B images, h, w patches of height and width, L = P + h*w tokens, C channels.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple, cast
 
 import open_clip
 import torch
@@ -31,9 +31,9 @@ class ClipViT(Backbone):
         width: channels (C).
         layers: blocks.
         heads: attention heads.
-        mlp_ratio: hidden channels of the MLP over C.
-        quick_gelu: CLIP's first activation in place of the exact GELU; weights need the one that
-            they were trained with.
+        mlp_ratio: hidden channels of the MLP over C (4).
+        quick_gelu: CLIP's first activation in place of the exact GELU (False); weights need the
+            one that they were trained with.
         class_token: whether there is one, and a norm before the first block with it (PARSeq's
             encoder has neither).
         eps: of all norms; 1e-6 in PARSeq's.
@@ -55,8 +55,8 @@ class ClipViT(Backbone):
         width: int | None = None,
         layers: int | None = None,
         heads: int | None = None,
-        mlp_ratio: float = 4.0,
-        quick_gelu: bool = False,
+        mlp_ratio: float | None = None,
+        quick_gelu: bool | None = None,
         class_token: bool = True,
         eps: float = 1e-5,
         stem: Literal["patch", "conv"] = "patch",
@@ -65,33 +65,28 @@ class ClipViT(Backbone):
     ) -> None:
         super().__init__(mean, std)
         given = {"size": size, "patch": patch, "width": width, "layers": layers, "heads": heads}
-        sizes = _sizes(name, {key: value for key, value in given.items() if value is not None})
-        quick_gelu, mlp_ratio = (
-            sizes.get("quick_gelu", quick_gelu),
-            sizes.get("mlp_ratio", mlp_ratio),
-        )
-        self.size, self.patch, width = _pair(sizes["size"]), _pair(sizes["patch"]), sizes["width"]
-        self.grid = (self.size[0] // self.patch[0], self.size[1] // self.patch[1])
-        if any(side % patch for side, patch in zip(self.size, self.patch, strict=True)):
-            raise ConfigError(f"ClipViT: size {self.size} is not a multiple of patch {self.patch}")
-        self.out_channels, self.size_divisor = (width,), self.patch
-        self.strides = (self.patch,)
-        scale, rows = width**-0.5, self.grid[0] * self.grid[1] + class_token
-        self.conv1 = (
-            _stem(self.patch, width)
-            if stem == "conv"
-            else nn.Conv2d(3, width, self.patch, self.patch, bias=False)
-        )
-        norm = partial(nn.LayerNorm, eps=eps)
-        self.class_embedding = nn.Parameter(scale * torch.randn(width)) if class_token else None
-        self.positional_embedding = nn.Parameter(scale * torch.randn(rows, width))
-        self.ln_pre = norm(width) if class_token else nn.Identity()
-        self.transformer = Transformer(
-            width, sizes["layers"], sizes["heads"], mlp_ratio,
-            act_layer=QuickGELU if quick_gelu else nn.GELU, norm_layer=norm,
-        )  # fmt: skip
-        self.ln_post = norm(width)
-        init_transformer(self.transformer, width, sizes["layers"])
+        given |= {"mlp_ratio": mlp_ratio, "quick_gelu": quick_gelu}
+        it = _sizes(name, {key: value for key, value in given.items() if value is not None})
+        self.size, self.patch = it.size, it.patch
+        if any(side % cell for side, cell in zip(it.size, it.patch, strict=True)):
+            raise ConfigError(f"ClipViT: size {it.size} is not a multiple of patch {it.patch}")
+        self.grid = (it.size[0] // it.patch[0], it.size[1] // it.patch[1])
+        self.size_divisor = it.patch[0] if it.patch[0] == it.patch[1] else it.patch
+        self.out_channels, self.strides = (it.width,), (self.size_divisor,)
+        scale, norm = it.width**-0.5, partial(nn.LayerNorm, eps=eps)
+        if stem == "conv":
+            self.conv1: nn.Module = _stem(it.patch, it.width)
+        else:
+            self.conv1 = nn.Conv2d(3, it.width, it.patch, it.patch, bias=False)
+        self.class_embedding = nn.Parameter(scale * torch.randn(it.width)) if class_token else None
+        rows = self.grid[0] * self.grid[1] + class_token
+        self.positional_embedding = nn.Parameter(scale * torch.randn(rows, it.width))
+        self.ln_pre = norm(it.width) if class_token else nn.Identity()
+        activation: Any = QuickGELU if it.quick_gelu else nn.GELU
+        blocks = (it.width, it.layers, it.heads, it.mlp_ratio)
+        self.transformer = Transformer(*blocks, act_layer=activation, norm_layer=cast(Any, norm))
+        self.ln_post = norm(it.width)
+        init_transformer(self.transformer, it.width, it.layers)
         self._resized: tuple[tuple[int, int, int], Tensor] | None = None
 
     def forward(self, image: Tensor, mask: Tensor | None = None) -> Features:
@@ -120,22 +115,36 @@ class ClipViT(Backbone):
         return self._resized[1]
 
 
-def _sizes(name: str | None, given: dict[str, Any]) -> dict[str, Any]:
+class _Sizes(NamedTuple):
+    size: tuple[int, int]
+    patch: tuple[int, int]
+    width: int
+    layers: int
+    heads: int
+    mlp_ratio: float = 4.0
+    quick_gelu: bool = False
+
+
+def _sizes(name: str | None, given: dict[str, Any]) -> _Sizes:
     """All sizes: of open_clip's model, or as given."""
-    if name is None:
-        missing = {"size", "patch", "width", "layers", "heads"} - given.keys()
-        if missing:
-            raise ConfigError(f"ClipViT: without name give {', '.join(sorted(missing))} too")
-        return given
+    if name is not None:
+        if twice := given.keys() - {"size"}:
+            raise ConfigError(f"ClipViT: {name} decides {', '.join(sorted(twice))}; leave it out")
+        given = {**_model(name), **given}
+    if missing := {"size", "patch", "width", "layers", "heads"} - given.keys():
+        raise ConfigError(f"ClipViT: without a name give {', '.join(sorted(missing))} too")
+    return _Sizes(**{**given, "size": _pair(given["size"]), "patch": _pair(given["patch"])})
+
+
+def _model(name: str) -> dict[str, Any]:
+    """The sizes of one of open_clip's models."""
     config = open_clip.get_model_config(name)
     if config is None:
         raise ConfigError(f"ClipViT: open_clip has no model {name!r}")
     vision = config["vision_cfg"]
-    plain = {"image_size", "layers", "width", "patch_size", "head_width", "mlp_ratio"}
-    if isinstance(vision.get("layers"), list) or (other := vision.keys() - plain):
-        raise ConfigError(f"ClipViT: {name} is no plain vision transformer ({sorted(other)})")
-    if twice := given.keys() - {"size"}:
-        raise ConfigError(f"ClipViT: {name} decides {', '.join(sorted(twice))}; leave it out")
+    known = {"image_size", "layers", "width", "patch_size", "head_width", "mlp_ratio"}
+    if isinstance(vision.get("layers"), list) or vision.keys() - known:
+        raise ConfigError(f"ClipViT: {name} is no plain vision transformer ({vision})")
     return {
         "size": vision["image_size"],
         "patch": vision["patch_size"],
@@ -144,7 +153,6 @@ def _sizes(name: str | None, given: dict[str, Any]) -> dict[str, Any]:
         "heads": vision["width"] // vision.get("head_width", 64),
         "mlp_ratio": vision.get("mlp_ratio", 4.0),
         "quick_gelu": config.get("quick_gelu", False),
-        **given,
     }
 
 
@@ -160,7 +168,7 @@ def _stem(patch: tuple[int, int], width: int) -> nn.Sequential:
     layers, before, depth = [], 3, max(counts)
     for place in range(depth):
         after = width // 2 ** (depth - 1 - place)
-        stride = tuple(2 if place < count else 1 for count in counts)
+        stride = (1 + (place < counts[0]), 1 + (place < counts[1]))
         layers += [
             nn.Conv2d(before, after, 3, stride, 1, bias=False),
             nn.BatchNorm2d(after),

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
+from ocrpretrain.backbones.base import Stride, sides
 from ocrpretrain.data.augment import photometric
 from ocrpretrain.data.loader import EpochSampler, ResumableLoader
 from ocrpretrain.data.sources.bad import check_bad
@@ -112,14 +113,15 @@ class OCRDataModule(L.LightningDataModule):
         seed: int = 0,
         view_name: str = "scene",
         collator: Callable[[list[Sample]], Any] | None = None,
-        size_divisor: int = 1,
+        size_divisor: Stride = 1,
     ) -> None:
         super().__init__()
         if view_name not in VIEWS:
             raise ConfigError(f"view {view_name!r} is not available; there is {sorted(VIEWS)}")
         self.train_view = VIEWS[view_name](**view)
         self.val_view = VIEWS[view_name](**{**view, "train": False})
-        if any(side % size_divisor for side in self.train_view.size):
+        pairs = zip(self.train_view.size, sides(size_divisor), strict=True)
+        if any(side % divisor for side, divisor in pairs):
             raise ConfigError(
                 f"data.view.size: {self.train_view.size} is not a multiple of the backbone's "
                 f"size_divisor {size_divisor}"

@@ -79,7 +79,7 @@ class BpeTokenizer:
 
 @lru_cache(maxsize=1_000_000)
 def clip_ids(text: str, context: int) -> tuple[int, ...]:
-    """CLIP's ids of a text: <start>, byte pairs, <end>, zeros; what is too long loses its last pairs.
+    """CLIP's ids of a text: <start>, byte pairs, <end>, zeros; a long one loses its last pairs.
 
     Remembered, since the same words come again and again: 1 microsecond in place of 50.
     """

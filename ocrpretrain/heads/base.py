@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Required, 
 
 from torch import Tensor, nn
 
-from ocrpretrain.backbones.base import Backbone, Features
+from ocrpretrain.backbones.base import Backbone, Features, Stride
 from ocrpretrain.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ class Head(nn.Module, ABC):
 
     Args:
         in_channels: channels of each map; given by the engine.
-        strides: stride of each map; given by the engine.
+        strides: stride of each map, a pair where height and width differ; given by the engine.
         loss_weights: overrides entries of `default_loss_weights`.
 
     Raises:
@@ -87,7 +87,7 @@ class Head(nn.Module, ABC):
     def __init__(
         self,
         in_channels: Sequence[int],
-        strides: Sequence[int],
+        strides: Sequence[Stride],
         loss_weights: Mapping[str, float] | None = None,
     ) -> None:
         super().__init__()

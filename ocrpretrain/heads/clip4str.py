@@ -1,4 +1,4 @@
-"""CLIP4STR (Zhao et al., TIP 2024): a visual branch reads, a cross branch corrects it with CLIP's text.
+"""CLIP4STR (Zhao et al., TIP 2024): a visual branch reads, a cross branch corrects it.
 
 The visual branch is PARSeq's decoder on the image's tokens. What it reads goes through CLIP's text
 encoder, and the cross branch, another such decoder, reads image and text tokens together; the
@@ -15,9 +15,9 @@ from typing import Any, Literal, NamedTuple
 import open_clip
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from ocrpretrain.backbones.base import Features
+from ocrpretrain.backbones.base import Features, Stride
 from ocrpretrain.data.charset import DIGITS_LOWER, Charset
 from ocrpretrain.errors import ConfigError
 from ocrpretrain.heads.base import HeadOutput, Prediction
@@ -25,6 +25,8 @@ from ocrpretrain.heads.orders_batch import OrdersBatch, OrdersCollator
 from ocrpretrain.heads.word_reader import WordReader
 from ocrpretrain.layers.attention import KeyValue
 from ocrpretrain.layers.clip_text import CLIPText
+from ocrpretrain.layers.distributed import global_mean
+from ocrpretrain.layers.memory import Memory
 from ocrpretrain.layers.word_decoder import WordDecoder
 
 
@@ -50,6 +52,7 @@ class CLIP4STRHead(WordReader):
         charset: 36, 62, 94 or a file of characters.
         width: channels of the decoders (D): the image's tokens are projected to it (CLIP's
             `visual.proj`). None takes the backbone's channels as they are, as PARSeq does.
+        stride: see `Memory`: the map that is read, the last one by default.
         heads: attention heads of the decoders.
         layers: of the decoders.
         dropout: of the decoders.
@@ -72,10 +75,11 @@ class CLIP4STRHead(WordReader):
     def __init__(
         self,
         in_channels: Sequence[int],
-        strides: Sequence[int],
+        strides: Sequence[Stride],
         loss_weights: Mapping[str, float] | None = None,
         charset: str | int = 94,
         width: int | None = 512,
+        stride: int | None = None,
         heads: int = 8,
         layers: int = 1,
         dropout: float = 0.1,
@@ -92,46 +96,41 @@ class CLIP4STRHead(WordReader):
         self.charset, self.max_label_length = Charset.load(charset), max_label_length
         self.orders, self.refine, self.official = orders, refine, compat == "official"
         self.answer = answer if cross_branch else "visual"
-        dim = width or in_channels[-1]
-        self.project = nn.Linear(in_channels[-1], dim, bias=False) if width else nn.Identity()
-        sizes = (dim, heads, layers, len(self.charset), max_label_length + 1)
+        self.memory = Memory(in_channels, strides, width, stride)
+        sizes = (self.memory.width, heads, layers, len(self.charset), max_label_length + 1)
         self.visual_decoder = WordDecoder(*sizes, dropout=dropout)
         self.cross_decoder = self.text = None
         if cross_branch:
             self.cross_decoder = WordDecoder(*sizes, dropout=dropout)
-            self.text = CLIPText(**_tower(text), embed_dim=dim, context=context)
+            self.text = CLIPText(**_tower(text), embed_dim=self.memory.width, context=context)
         self.lower = Charset(DIGITS_LOWER)
 
     def collator(self) -> OrdersCollator:
         return OrdersCollator(self.charset, self.max_label_length, self.orders)
 
-    def memory(self, features: Features) -> Tensor:
-        """(B, L, D): the class tokens and the last map's cells."""
-        tokens_BLC = features.maps[-1].flatten(2).mT
-        if features.prefix is not None:
-            tokens_BLC = torch.cat([features.prefix, tokens_BLC], 1)
-        return self.project(tokens_BLC)
-
     def forward(self, features: Features, batch: OrdersBatch) -> HeadOutput:
         """Cross entropy of each branch over all orders' targets."""
-        memory_BLD = self.memory(features)
-        visual = self.visual_decoder
-        seen = visual.remember(memory_BLD)
-        logits = {"visual": visual(batch["input"], seen, batch["look"]).transpose(0, 1)}
+        memory_BLD, padding_BL = self.memory(features)
+        ids_BS, look, visual = batch["input"], batch["look"], self.visual_decoder
+        image = None if padding_BL is None else ~padding_BL[:, None, None]
+        logits = {"visual": visual(ids_BS, visual.remember(memory_BLD), look, image)}
         if self.cross_decoder is not None:
-            words = self.words(logits["visual"].argmax(-1).transpose(0, 1).flatten(0, 1))
+            read_NS = logits["visual"].argmax(-1).flatten(0, 1)
             seen = self.cross_decoder.remember(memory_BLD.detach())
-            seen, keep = self.add_text(seen, words, batch["input"].shape[1])
-            logits["cross"] = self.cross_decoder(
-                batch["input"], seen, batch["look"], keep
-            ).transpose(0, 1)
-        target, pad = batch["target"].flatten(), self.visual_decoder.pad_id
-        losses = {
-            name: F.cross_entropy(value.flatten(0, 2), target, ignore_index=pad)
-            for name, value in logits.items()
-        }
+            both, keep = self.add_text(seen, padding_BL, self.words(read_NS))
+            logits["cross"] = self.cross_decoder(ids_BS, both, look, keep)
+        target_BKS = batch["target"].transpose(0, 1)
+        losses = {name: self.loss(value, target_BKS) for name, value in logits.items()}
         metrics = {name: torch.tensor(float(n)) for name, n in batch["left_out"].items()}
         return HeadOutput(losses, metrics)
+
+    def loss(self, logits_BKSV: Tensor, target_BKS: Tensor) -> Tensor:
+        """Mean cross entropy over the targets of all orders, words and processes."""
+        flat = logits_BKSV.flatten(0, 2).float()
+        loss_M = F.cross_entropy(
+            flat, target_BKS.flatten(), ignore_index=self.visual_decoder.pad_id, reduction="none"
+        )
+        return global_mean(loss_M, (target_BKS != self.visual_decoder.pad_id).sum())
 
     def words(self, ids_NS: Tensor) -> list[str]:
         """What ids say up to their EOS, as the text encoder is given it."""
@@ -141,64 +140,62 @@ class CLIP4STRHead(WordReader):
         return [self.lower.filter(text) for text in texts] if self.official else texts
 
     def add_text(
-        self, seen: list[KeyValue], words: list[str], steps: int
+        self, seen: list[KeyValue], padding_BL: Tensor | None, words: list[str]
     ) -> tuple[list[KeyValue], Tensor]:
         """The image's keys and values with those of the text, and who may look at them.
 
         Args:
             seen: (B, n, L, d) of each layer.
+            padding_BL: True where the image is padding, or None.
             words: B x K of them, one per image and order.
-            steps: S.
 
         Returns:
-            (B, n, L + K * T, d) of each layer, and (B, K, S, L + K * T) bool: all look at the image,
-            and each order at its own text.
+            (B, n, L + K * T, d) of each layer, and (B, K, 1, L + K * T) bool: all look at the
+            image, and each order at its own text.
         """
         assert self.text is not None and self.cross_decoder is not None
         tokens_UTD, padding_UT, place_N = self.text(words)
-        batch, orders = len(seen[0][0]), len(words) // len(seen[0][0])
-        both = []
+        batch, length = len(seen[0][0]), seen[0][0].shape[2]
+        place_BK = place_N.view(batch, -1)
+        both: list[KeyValue] = []
         for image, text in zip(seen, self.cross_decoder.remember(tokens_UTD), strict=True):
-            rows = (
-                x[place_N].unflatten(0, (batch, orders)).transpose(1, 2).flatten(2, 3) for x in text
-            )
-            both.append(tuple(torch.cat(pair, 2) for pair in zip(image, rows, strict=True)))
-        real = ~padding_UT if not self.official else torch.ones_like(padding_UT)
-        real_BKT = real[place_N].unflatten(0, (batch, orders))
-        own = torch.eye(orders, dtype=torch.bool, device=real.device)
-        text_BKKT = own[:, :, None] & real_BKT[:, None]
-        image = real.new_ones(batch, orders, seen[0][0].shape[2])
-        keep = torch.cat([image, text_BKKT.flatten(2)], 2)
-        return both, keep.unsqueeze(2).expand(-1, -1, steps, -1)
+            key, value = (x[place_BK].transpose(1, 2).flatten(2, 3) for x in text)
+            both.append((torch.cat([image[0], key], 2), torch.cat([image[1], value], 2)))
+        # The official code shows the padding, whose states depend on the word.
+        real_BKT = (~padding_UT | self.official)[place_BK]
+        own_KK = torch.eye(place_BK.shape[1], dtype=torch.bool, device=real_BKT.device)
+        text = (own_KK[:, :, None] & real_BKT[:, None]).flatten(2)
+        image = text.new_ones(batch, 1, length) if padding_BL is None else ~padding_BL[:, None]
+        keep = torch.cat([image.expand(-1, len(own_KK), -1), text], 2)
+        return both, keep.unsqueeze(2)
 
     def branches(self, features: Features) -> Reading:
-        """Both branches read, then refine each other's answer."""
-        memory_BLD = self.memory(features)
-        seen = self.visual_decoder.remember(memory_BLD)
-        visual, cross, keep = self.visual_decoder.read(seen), None, None
-        image = both = self.cross_decoder.remember(memory_BLD) if self.cross_decoder else []
-        if self.cross_decoder is not None:
-            both, keep = self.with_text(image, visual)
-            cross = self.cross_decoder.read(both, keep)
-            if self.official:  # as many steps as the slowest word of the visual branch took
-                ended = (visual.argmax(-1) == 0).int().argmax(1)
-                taken = (
-                    visual.shape[1]
-                    if not (visual.argmax(-1) == 0).any(1).all()
-                    else int(ended.max()) + 1
-                )
-                cross[:, taken - 1 :, 0] = torch.inf
+        """Both branches read, then each reads its answer again, `refine` times."""
+        memory_BLD, padding_BL = self.memory(features)
+        visual, cross = self.visual_decoder, self.cross_decoder
+        seen = visual.remember(memory_BLD)
+        image = None if padding_BL is None else ~padding_BL
+        visual_BSV = visual.read(seen, image)
+        for _ in range(0 if cross else self.refine):
+            visual_BSV = visual.refine(seen, visual_BSV.argmax(-1), image)
+        if cross is None:
+            return Reading(visual_BSV, None)
+        own = cross.remember(memory_BLD)
+        both, keep = self.add_text(own, padding_BL, self.words(visual_BSV.argmax(-1)))
+        cross_BSV = cross.read(both, keep[:, 0, 0])
+        ids_BS = cross_BSV.argmax(-1)
+        if self.official:  # it reads on until the last word of the visual branch has ended
+            over_S = ((visual_BSV.argmax(-1) == cross.eos_id).cumsum(1) > 0).all(0)
+            ids_BS = ids_BS.masked_fill(over_S, cross.eos_id)
+            never_V = torch.arange(cross_BSV.shape[2], device=over_S.device) != cross.eos_id
+            unread_SV = F.pad(over_S, (1, 0))[:-1, None] & never_V
+            cross_BSV = cross_BSV.masked_fill(unread_SV, -torch.inf)
         for _ in range(self.refine):
-            visual = self.visual_decoder.refine(seen, visual.argmax(-1))
-            if self.cross_decoder is not None and cross is not None:
-                both, keep = self.with_text(image, visual)
-                cross = self.cross_decoder.refine(both, cross.argmax(-1), keep)
-        return Reading(visual, cross)
-
-    def with_text(self, image: list[KeyValue], visual: Tensor) -> tuple[list[KeyValue], Tensor]:
-        """The cross branch's memory: the image and what the visual branch read."""
-        both, keep = self.add_text(image, self.words(visual.argmax(-1)), 1)
-        return both, keep[:, 0, 0]
+            visual_BSV = visual.refine(seen, visual_BSV.argmax(-1), image)
+            both, keep = self.add_text(own, padding_BL, self.words(visual_BSV.argmax(-1)))
+            cross_BSV = cross.refine(both, ids_BS, keep[:, 0, 0])
+            ids_BS = cross_BSV.argmax(-1)
+        return Reading(visual_BSV, cross_BSV)
 
     def read(self, features: Features) -> list[str]:
         return self.predict(features, None).texts

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
-from ocrpretrain.backbones.base import Features
+from ocrpretrain.backbones.base import Features, Stride, sides
 from ocrpretrain.data.charset import Charset
 from ocrpretrain.heads.base import HeadOutput, Prediction
 from ocrpretrain.heads.ctc_batch import CTCBatch, CTCCollator
@@ -43,7 +43,7 @@ class CTCHead(WordReader):
     def __init__(
         self,
         in_channels: Sequence[int],
-        strides: Sequence[int],
+        strides: Sequence[Stride],
         loss_weights: Mapping[str, float] | None = None,
         charset: str | int = 94,
         hidden: int = 192,
@@ -51,7 +51,7 @@ class CTCHead(WordReader):
     ) -> None:
         super().__init__(in_channels, strides, loss_weights)
         self.charset, self.max_label_length = Charset.load(charset), max_label_length
-        self.columns_per_cell = max(1, strides[-1] // COLUMN)
+        self.columns_per_cell = max(1, sides(strides[-1])[1] // COLUMN)
         self.project = nn.Linear(in_channels[-1], hidden * self.columns_per_cell)
         self.mix = nn.Sequential(_convolution(hidden), _convolution(hidden))
         self.classify = nn.Linear(hidden, len(self.charset) + 1)

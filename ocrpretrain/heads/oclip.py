@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ocrpretrain.backbones.base import Features
+from ocrpretrain.backbones.base import Features, Stride
 from ocrpretrain.data.charset import Charset
 from ocrpretrain.data.tokenizer import BpeTokenizer, CharacterTokenizer
 from ocrpretrain.errors import ConfigError
@@ -98,7 +98,7 @@ class OCLIPHead(Head):
     def __init__(
         self,
         in_channels: Sequence[int],
-        strides: Sequence[int],
+        strides: Sequence[Stride],
         loss_weights: Mapping[str, float] | None = None,
         charset: str | int = 94,
         embed_dim: int = 384,

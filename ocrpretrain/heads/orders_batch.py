@@ -6,6 +6,7 @@ Shapes: B images, K orders, S steps: the longest word and EOS, rounded up so tha
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypedDict
 
 import numpy as np
 import torch
@@ -21,20 +22,28 @@ from ocrpretrain.layers.word_decoder import Look
 STEPS = (8, 16, 26)
 
 
-class OrdersBatch(Batch):
-    """A batch for heads that learn in permuted orders.
+class OrderedWords(TypedDict):
+    """The words of a batch and the orders in which they are learned.
 
     Attributes:
         input: (B, S) ids: BOS, the characters, PAD.
         target: (K, B, S) ids: the characters, EOS in the first two orders, PAD elsewhere and for
             words that are left out of the loss.
         look: what each step may look at, in each order.
-        left_out: how much of the labels the batch leaves out, by reason: see `CTCCollator`.
     """
 
     input: Tensor
     target: Tensor
     look: Look
+
+
+class OrdersBatch(Batch, OrderedWords):
+    """A batch for heads that learn in permuted orders.
+
+    Attributes:
+        left_out: how much of the labels the batch leaves out, by reason: see `CTCCollator`.
+    """
+
     left_out: dict[str, int]
 
 
@@ -65,7 +74,7 @@ class OrdersCollator:
             **self.pack(ids, draw_orders(max(map(len, ids), default=0) or 1, self.orders, rng)),
         )
 
-    def pack(self, ids: list[list[int]], drawn: np.ndarray) -> dict[str, Tensor | Look]:
+    def pack(self, ids: list[list[int]], drawn: np.ndarray) -> OrderedWords:
         """The tensors of words and their orders."""
         bos, pad = len(self.charset) + 1, len(self.charset) + 2
         longest = drawn.shape[1] - 1
@@ -84,4 +93,5 @@ class OrdersCollator:
         orders = np.concatenate([drawn, tail], 1)
         orders = np.concatenate([orders, orders[:1].repeat(self.orders - len(drawn), 0)])
         query, content = order_masks(torch.from_numpy(orders))
-        return {"input": input_BS, "target": target, "look": Look(query, content, input_BS == pad)}
+        look = Look(query, content, input_BS == pad)
+        return OrderedWords(input=input_BS, target=target, look=look)

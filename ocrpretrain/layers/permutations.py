@@ -1,4 +1,4 @@
-"""Orders in which a decoder reads a word, and the masks that follow (PARSeq, Bautista & Atienza 2022).
+"""Orders in which a decoder reads a word, and the masks that follow (PARSeq, ECCV 2022).
 
 Positions of a word of T characters: 0 is BOS, 1 to T the characters, T + 1 EOS.
 Shapes: K orders, T characters, S = T + 1 steps.
@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-# Of the 24 orders of four characters, in lexicographic sequence: one of each order and its mirror image.
+# Of the 24 orders of four characters, sorted: one of each order and its mirror image.
 HALF_OF_FOUR = (0, 3, 4, 6, 9, 10, 12, 16, 17, 18, 19, 21)
 
 

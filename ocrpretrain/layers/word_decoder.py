@@ -138,10 +138,12 @@ class WordDecoder(nn.Module):
             ids_BS: BOS and the characters; what they may tell is `look`'s to say.
             memory: from `remember`.
             look: of K orders.
-            keep: (B or 1, K, S, L) bool, True where the memory may be looked at; None keeps all.
+            keep: broadcastable to (B, K, S, L) bool, True where the memory may be looked at; None
+                keeps all.
         """
         orders, steps = look.query.shape[:2]
         content, x = self.embed(ids_BS), self.positions[:steps].unsqueeze(0)
+        keep = None if keep is None else keep.expand(-1, orders, steps, -1)
         if shared := len(self.layers) == 1:  # all orders beside one another, as one long word
             x = x.repeat(1, orders, 1)
             own = look.query.flatten(0, 1)[None, None]
@@ -221,7 +223,7 @@ class WordDecoder(nn.Module):
         padding = (input_BS == self.eos_id).cumsum(1) > 0
         steps = ids_BS.shape[1]
         cloze = cloze_mask(steps, ids_BS.device).unsqueeze(0)
-        seen = None if keep is None else keep[:, None, None].expand(-1, 1, steps, -1)
+        seen = None if keep is None else keep[:, None, None]
         return self(input_BS, memory, Look(cloze, cloze, padding), seen)[:, 0]
 
     def embed(self, ids_BS: Tensor) -> Tensor:

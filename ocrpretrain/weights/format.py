@@ -17,6 +17,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from ocrpretrain.backbones.base import Stride
 from ocrpretrain.errors import CheckpointMismatchError
 
 KEY = "ocrpretrain"  # of the metadata; safetensors holds strings, so the value is JSON
@@ -51,7 +52,7 @@ class WeightsInfo:
     backbone: dict[str, Any]
     mean: tuple[float, ...]
     std: tuple[float, ...]
-    strides: tuple[int, ...]
+    strides: tuple[Stride, ...]
     out_channels: tuple[int, ...]
     head: dict[str, Any] | None = None
     view: dict[str, Any] = field(default_factory=dict)
@@ -92,8 +93,10 @@ def read_info(path: PathLike) -> WeightsInfo:
         raise CheckpointMismatchError(f"{path}: written by a newer ocrpretrain; please update")
     known = {entry.name for entry in fields(WeightsInfo)}
     arguments: dict[str, Any] = {k: v for k, v in values.items() if k in known}
-    for name in ("mean", "std", "strides", "out_channels"):
+    for name in ("mean", "std", "out_channels"):
         arguments[name] = tuple(arguments[name])
+    pairs = (stride if isinstance(stride, int) else tuple(stride) for stride in values["strides"])
+    arguments["strides"] = tuple(pairs)
     return WeightsInfo(**arguments)
 
 

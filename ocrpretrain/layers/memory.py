@@ -1,0 +1,71 @@
+"""What decoders read of an image: prefix tokens and the cells of a map, as one sequence.
+
+Shapes: B images, C_i channels of map i, h, w cells, P prefix tokens, L = P + h*w tokens, D width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ocrpretrain.backbones.base import Features, Stride, sides
+from ocrpretrain.errors import ConfigError
+from ocrpretrain.layers.attention_pool import grid_mask
+
+
+class Memory(nn.Module):
+    """Tokens of the last map, or of all maps from a stride on, projected to a common width.
+
+    Args:
+        in_channels: of each map of the backbone, fine to coarse.
+        strides: of each map.
+        width: channels of the tokens (D), by a projection without bias, which for CLIP's weights is
+            `visual.proj`; None leaves the last map's channels as they are.
+        stride: where given, the map of this stride and every coarser one are projected, resized to
+            it and summed, so that no stage stays untrained and cells are as fine as it.
+
+    Raises:
+        ConfigError: no map of this stride, or a stride without width.
+    """
+
+    def __init__(
+        self,
+        in_channels: Sequence[int],
+        strides: Sequence[Stride],
+        width: int | None,
+        stride: int | None = None,
+    ) -> None:
+        super().__init__()
+        self.width = width or in_channels[-1]
+        found = [sides(each) for each in strides]
+        if stride is not None and ((stride, stride) not in found or width is None):
+            raise ConfigError(f"no map of stride {stride} (there are {list(strides)}), or no width")
+        self.first = -1 if stride is None else found.index((stride, stride)) - len(found)
+        self.project: nn.Module = nn.Identity()
+        if width is not None:
+            layers = (nn.Linear(count, width, bias=False) for count in in_channels[self.first :])
+            self.project = nn.ModuleList(layers)
+
+    def forward(self, features: Features) -> tuple[Tensor, Tensor | None]:
+        """(B, L, D) tokens, and (B, L) True = padding, or None where nothing is padded."""
+        maps = features.maps[self.first :]
+        size = (maps[0].shape[2], maps[0].shape[3])
+        tokens_BLD = self._tokens(maps[0], 0)
+        for place, map_BChw in enumerate(maps[1:], 1):
+            coarse_BDhw = self._tokens(map_BChw, place).mT.unflatten(2, tuple(map_BChw.shape[2:]))
+            tokens_BLD = tokens_BLD + F.interpolate(coarse_BDhw, size).flatten(2).mT
+        padding = grid_mask(features.mask, *size)
+        if features.prefix is not None:
+            prefix_BPD = self._project(features.prefix, len(maps) - 1)
+            tokens_BLD = torch.cat([prefix_BPD, tokens_BLD], 1)
+            padding = None if padding is None else F.pad(padding, (prefix_BPD.shape[1], 0))
+        return tokens_BLD, padding
+
+    def _tokens(self, map_BChw: Tensor, place: int) -> Tensor:
+        return self._project(map_BChw.flatten(2).mT, place)
+
+    def _project(self, x: Tensor, place: int) -> Tensor:
+        return self.project[place](x) if isinstance(self.project, nn.ModuleList) else x
