@@ -1,0 +1,179 @@
+"""The corrected CLIP4STR head: alike alone and in a batch, nothing leaks, losses of data count."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from ocrpretrain.backbones import ClipViT, ConvBackbone, Features
+from ocrpretrain.data.tokenizer import clip_ids
+from ocrpretrain.data.views import Sample
+from ocrpretrain.engine import pretrain
+from ocrpretrain.errors import ConfigError
+from ocrpretrain.heads import CLIP4STRHead
+
+TEXT = {"width": 16, "heads": 2, "layers": 2}
+NANO = {"width": 24, "heads": 4, "text": TEXT, "dropout": 0.0}
+
+
+def sample(text: str, seed: int = 0, padded: bool = False) -> Sample:
+    image = np.random.default_rng(seed).integers(0, 256, (32, 64, 3), np.uint8)
+    mask = None
+    if padded:
+        mask = np.zeros((32, 64), bool)
+        mask[:, 32:] = True
+    return Sample(image, mask, [text], [None], f"{seed}", seed)
+
+
+@pytest.fixture(params=["vit", "conv"])
+def model(request):
+    if request.param == "vit":
+        backbone = ClipViT(size=(32, 64), patch=(8, 8), width=32, layers=1, heads=2)
+    else:
+        backbone = ConvBackbone(16, (1, 1, 1))
+    head = CLIP4STRHead(backbone.out_channels, backbone.strides, **NANO)
+    for parameter in head.parameters():  # as drawn, every word would be answered alike
+        torch.nn.init.normal_(parameter, std=0.3)
+    for module in backbone.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.momentum = None  # the statistics of the one batch that follows
+    backbone.train()(torch.randn(8, 3, 32, 64))
+    torch.nn.init.normal_(head.memory.project[0].weight, std=3.0)
+    return backbone.eval(), head.eval()
+
+
+def features_of(model, samples) -> Features:
+    backbone, head = model
+    return head.encode(backbone, head.collator()(samples))
+
+
+def test_targets_inputs_and_orders():
+    head = CLIP4STRHead([8], [8], **NANO)
+    collate = head.collator()
+    batch = collate([sample("ab", 0), sample("Q", 1), sample("日", 2), sample("x" * 300, 3)])
+    bos, pad = head.visual_decoder.bos_id, head.visual_decoder.pad_id
+    ids = head.charset.encode("ab")
+    assert batch["input"].shape == (4, 8)
+    assert batch["input"][0].tolist() == [bos, *ids, *[pad] * 5]
+    assert batch["target"].shape == (6, 4, 8)
+    assert batch["target"][0, 0].tolist() == [*ids, 0, *[pad] * 5]
+    assert (batch["target"][2:] == pad).all()  # two characters have two orders
+    assert (batch["target"][:, 2:] == pad).all()
+    assert batch["left_out"]["unknown_words"] == 1 and batch["left_out"]["long_words"] == 1
+    longer = collate([sample("abcdefgh", 0), sample("ab", 1)])
+    assert longer["input"].shape == (2, 16) and (longer["target"][5] != pad).sum() == 10
+    again = collate([sample("abcdefgh", 0), sample("ab", 1)])
+    assert torch.equal(longer["look"].query, again["look"].query)
+    other = collate([sample("abcdefgh", 5), sample("ab", 1)])
+    assert not torch.equal(longer["look"].query, other["look"].query)
+
+
+def test_a_batch_without_words_has_no_loss_and_no_nan(model):
+    backbone, head = model
+    batch = head.collator()([sample("日"), sample("")])
+    losses, _ = head(head.encode(backbone, batch), batch)
+    assert all(loss == 0 for loss in losses.values())
+    sum(losses.values()).backward()
+
+
+def test_the_image_learns_from_the_visual_branch_alone(model):
+    backbone, head = model
+    batch = head.collator()([sample("exit", 1), sample("Sale", 2)])
+    losses, _ = head(head.encode(backbone, batch), batch)
+    losses["cross"].backward()
+    assert all(p.grad is None for p in backbone.parameters())
+    assert head.text.text_projection.grad.abs().sum() > 0
+    assert head.visual_decoder.positions.grad is None
+    assert head.memory.project[0].weight.grad is None
+
+
+def test_an_image_reads_the_same_alone_and_in_any_batch(model):
+    samples = [sample("a", seed) for seed in range(5)]
+    backbone, head = model
+    with torch.no_grad():
+        together = head.predict(features_of(model, samples), None)
+        for place, one in enumerate(samples):
+            alone = head.predict(features_of(model, [one]), None)
+            assert alone.texts == [together.texts[place]]
+            assert alone.scores[0] == pytest.approx(together.scores[place], rel=1e-3)
+    assert len(set(together.texts)) > 1
+
+
+def test_padding_is_never_looked_at(model):
+    backbone, head = model
+    one = sample("exit", padded=True)
+    batch = head.collator()([one])
+    with torch.no_grad():
+        features = backbone(backbone.normalize(batch["image"]), batch["mask"])
+        other = features.maps[-1].clone()
+        other[..., other.shape[3] // 2 :] = 7.0
+        changed = features._replace(maps=(*features.maps[:-1], other))
+        for name, loss in head(features, batch).losses.items():
+            assert torch.allclose(loss, head(changed, batch).losses[name])
+        assert head.predict(features, batch).texts == head.predict(changed, batch).texts
+        bare = head(features._replace(mask=None), batch).losses
+        assert not torch.allclose(bare["visual"], head(changed, batch).losses["visual"])
+
+
+def test_equal_words_are_encoded_once_and_their_padding_is_known(model):
+    _, head = model
+    assert [len([i for i in clip_ids(word, 16) if i]) for word in ("exit", "3rdave")] == [3, 5]
+    tokens, padding, place = head.text(["exit", "3rdave", "exit"])
+    assert tokens.shape[:2] == (2, 16) and place.tolist() == [0, 1, 0]
+    assert padding.tolist() == [[False] * 3 + [True] * 13, [False] * 5 + [True] * 11]
+
+
+def test_branches_and_answers(model):
+    backbone, head = model
+    features = features_of(model, [sample("a", 1), sample("b", 2)])
+    with torch.no_grad():
+        answers = head.predict(features, None)
+        assert [pairs[1][0] for pairs in answers.others] == answers.texts
+        head.answer = "visual"
+        assert head.predict(features, None).texts == [p[0][0] for p in answers.others]
+    assert all(0 <= score <= 1 for score in answers.scores)
+
+
+def test_parseq_has_no_text():
+    head = CLIP4STRHead([8], [8], cross_branch=False, width=None, heads=2)
+    assert head.text is None and head.cross_decoder is None and head.memory.width == 8
+    assert not any("text" in name or "cross" in name.split(".")[0] for name in head.state_dict())
+
+
+def test_a_word_that_reads_like_a_token():
+    head = CLIP4STRHead([8], [8], cross_branch=False, width=None, heads=2)
+    logits = torch.zeros(1, 26, 95)
+    for place, char in enumerate("[E]x"):
+        logits[0, place, head.charset.encode(char)] = 9.0
+    logits[0, 4:, 0] = 9.0
+    assert head._texts(logits)[0] == ["[E]x"]
+
+
+@pytest.mark.parametrize("text", ["ViT-B-99", "xlm-roberta-base-ViT-B-32"])
+def test_unknown_text_towers(text):
+    with pytest.raises(ConfigError, match="open_clip has no model"):
+        CLIP4STRHead([8], [8], text=text)
+
+
+@pytest.mark.slow
+def test_it_learns_to_read(tmp_path):
+    """Eight words by heart, through the engine, with both branches."""
+    config = tmp_path / "config.py"
+    config.write_text(
+        "backbone = dict(type='ocrpretrain.backbones.ConvBackbone', width=16, blocks=(1, 1, 1))\n"
+        "head = dict(type='ocrpretrain.heads.CLIP4STRHead', width=48, heads=4, dropout=0.0,\n"
+        "            text=dict(width=16, heads=2, layers=1))\n"
+        "data = dict(batch_size=8, view=dict(size=(32, 128), resize='squash'), **{\n"
+        "    part: dict(type='ocrpretrain.data.SyntheticWords', length=8, seed=0, fresh=False)\n"
+        "    for part in ('train', 'val')})\n"
+        "optimizer = dict(type='torch.optim.AdamW', lr=3e-3)\n"
+        "trainer = dict(max_epochs=120, accelerator='cpu', check_val_every_n_epoch=120,\n"
+        "               enable_progress_bar=False, enable_model_summary=False)\n"
+        "logger = dict(mode='disabled')\n"
+    )
+    run = pretrain(config, work_dir=tmp_path / "run")
+    last = (run / "metrics.csv").read_text().splitlines()
+    names, values = last[0].split(","), last[-1].split(",")
+    metrics = dict(zip(names, values, strict=True))
+    assert float(metrics["val/word_accuracy"]) > 0.8
