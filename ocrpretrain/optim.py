@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LambdaLR
+from torch.optim.lr_scheduler import LambdaLR, OneCycleLR
 
 from ocrpretrain.errors import ConfigError
 
@@ -124,6 +124,22 @@ class WarmupCosine(LambdaLR):
             return min_factor + (1 - min_factor) * 0.5 * (1 + math.cos(math.pi * progress))
 
         super().__init__(optimizer, factor)
+
+
+class OneCycle(OneCycleLR):
+    """PyTorch's one-cycle schedule per step, each group up to its own rate, momentum untouched.
+
+    Args:
+        optimizer: given by the engine.
+        total_steps: given by the engine.
+        warmup: share of the steps until the full rate.
+    """
+
+    def __init__(self, optimizer: Optimizer, total_steps: int, warmup: float = 0.075) -> None:
+        rates = [group["lr"] for group in optimizer.param_groups]
+        super().__init__(
+            optimizer, rates, total_steps=total_steps, pct_start=warmup, cycle_momentum=False
+        )
 
 
 def freeze(module: nn.Module, prefixes: Iterable[str]) -> list[nn.Module]:
