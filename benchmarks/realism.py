@@ -21,12 +21,9 @@ from typing import Any
 from ocrpretrain import pretrain
 from ocrpretrain.cli import add_cfg_options, parse_cfg_options
 from ocrpretrain.data import LabelsFolder
-from ocrpretrain.data.views import VIEWS
 from ocrpretrain.evaluation.words import WordCounts, count
-from ocrpretrain.reading import read_source
-from ocrpretrain.weights.build import load_reader
+from ocrpretrain.reading import WordFileReader
 from ocrpretrain.weights.export import export, find_checkpoint
-from ocrpretrain.weights.format import read_info
 
 CONFIG = Path(__file__).parents[1] / "configs" / "pretrain" / "ctc_conv-nano_8e_synthetic-words.py"
 SETS = {"iiit5k": "official", "svt": "text", "ic15": "text"}  # and which of its labels
@@ -52,13 +49,10 @@ def train(path: str, seed: int, steps: int, options: dict[str, Any], reader: Pat
 
 def test(reader: Path, data: Path, words: str) -> dict[str, WordCounts]:
     """Counts per set."""
-    backbone, head = load_reader(reader)
-    view = VIEWS["word"](**{**read_info(reader).view, "train": False})
-    found = {}
+    found, words_of = {}, WordFileReader(reader)
     for name, label in SETS.items():
         source = LabelsFolder(data / f"rec_{name}_{words}.zip", text=label)
-        read = read_source(backbone, head, view, source)
-        found[name] = count((text, truth) for text, _, truth in read)
+        found[name] = count((answer.text, answer.label) for answer in words_of.read_source(source))
     return found
 
 

@@ -61,7 +61,7 @@ def test_labels_are_ranked_by_their_cosine(files):
 
 def test_the_tool_prints_the_ranking_and_draws_it(files, monkeypatch, capsys):
     arguments = [files / "reader.safetensors", files / "picture.png"]
-    options = ["--lexicon", str(files / "words.txt"), "--top", "2", "--out", str(files / "out")]
+    options = ["--lexicon", str(files / "words.txt"), "--top", "2", "--save", str(files / "out")]
     assert run(monkeypatch, "read", *map(str, arguments), *options) == 0
     shown = capsys.readouterr().out
     assert "left out, no character in the charset: 日本" in shown

@@ -1,7 +1,6 @@
-"""Rank the words of a lexicon for each image, zero-shot, and draw where each best word looks."""
+"""Read words in pictures; with --lexicon rank the words of a list instead, zero-shot."""
 
 import argparse
-from pathlib import Path
 
 from ocrpretrain.cli import run
 
@@ -9,29 +8,27 @@ from ocrpretrain.cli import run
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("weights", help="reader file (tools/export.py --reader)")
-    parser.add_argument("images", nargs="+", help="image files")
-    parser.add_argument("--lexicon", required=True, help="UTF-8 file, one label per line")
-    parser.add_argument("--top", type=int, default=5, help="labels to print per image")
-    parser.add_argument("--out", default="readings", help="folder for the attention pictures")
+    parser.add_argument("images", nargs="+", help="image files, or folders of them")
+    parser.add_argument(
+        "--out", help="JSON lines to write; what is there already is not read again"
+    )
+    parser.add_argument("--save", metavar="DIR", help="draw where the head looks")
+    parser.add_argument("--upright", action="store_true", help="read tall pictures turned too")
+    parser.add_argument("--batch-size", type=int, default=64)
+    parser.add_argument("--lexicon", help="UTF-8 file, one label per line")
+    parser.add_argument("--top", type=int, default=5, help="labels of the lexicon per image")
     args = parser.parse_args()
 
-    from ocrpretrain.drawing import save_picture
-    from ocrpretrain.reading import LexiconReader, read_lexicon
+    from ocrpretrain.reading import files
 
-    reader = LexiconReader(args.weights, read_lexicon(args.lexicon))
-    if reader.unreadable:
-        print(f"left out, no character in the charset: {', '.join(reader.unreadable)}")
-    if reader.changed:
-        print(f"read without some of their characters: {', '.join(reader.changed)}")
-    out = Path(args.out)
-    out.mkdir(parents=True, exist_ok=True)
-    for image in map(Path, args.images):
-        sample = reader.sample(image)
-        ranking = reader.rank(sample, args.top)
-        print(f"{image}: " + ", ".join(f"{label} {score:.3f}" for label, score in ranking))
-        picture = out / f"{image.stem}_attention.png"
-        save_picture(reader.picture(sample, [label for label, _ in ranking]), picture)
-        print(f"  attention per word: {picture}")
+    if args.lexicon:
+        lines = files.rank(args.weights, args.lexicon, args.images, args.top, args.save)
+    else:
+        lines = files.read(
+            args.weights, args.images, args.out, args.save, args.upright, args.batch_size
+        )
+    for line in lines:
+        print(line)
 
 
 if __name__ == "__main__":

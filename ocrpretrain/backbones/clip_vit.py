@@ -101,6 +101,22 @@ class ClipViT(Backbone):
         map_BChw = tokens.mT.unflatten(2, size)
         return Features((map_BChw,), prefix if prefix.shape[1] else None, mask)
 
+    def class_attention(self, image: Tensor) -> Tensor:
+        """(B, h, w): where the class token looks in the last block, averaged over heads.
+
+        Raises:
+            TypeError: a backbone without class token.
+        """
+        if self.class_embedding is None:
+            raise TypeError("the backbone has no class token")
+        inputs: list[Tensor] = []
+        block = cast(Any, self.transformer.resblocks[-1])
+        with block.ln_1.register_forward_hook(lambda *seen: inputs.append(seen[2])):
+            map_BChw = self(image).maps[0]
+        x_BLC = inputs[0]
+        _, weight_B1L = block.attn(x_BLC[:, :1], x_BLC, x_BLC, need_weights=True)
+        return weight_B1L[:, 0, 1:].unflatten(1, tuple(map_BChw.shape[2:]))
+
     def positions(self, size: tuple[int, int]) -> Tensor:
         """(L, C) position table for a grid; without gradients it is resized once per size."""
         table = self.positional_embedding

@@ -50,11 +50,13 @@ class Prediction(NamedTuple):
         texts: the best answer per image.
         scores: its score, higher is better; what it means is the head's to say.
         others: all answers per image with their scores, the best first.
+        branches: of a head that answers in several ways, each one's answers.
     """
 
     texts: list[str]
     scores: list[float]
     others: list[list[tuple[str, float]]]
+    branches: Mapping[str, list[tuple[str, float]]] = {}
 
 
 Collator = Callable[[list["Sample"]], Any]

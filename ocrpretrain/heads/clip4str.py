@@ -204,18 +204,26 @@ class CLIP4STRHead(WordReader):
         """What each image says; the score is the product of its characters' probabilities."""
         reading = self.branches(features)
         found = {name: self._texts(x) for name, x in reading._asdict().items() if x is not None}
-        texts, scores = found[self.answer]
-        others = [
-            [(names[i], values[i]) for names, values in found.values()] for i in range(len(texts))
-        ]
-        return Prediction(texts, scores, others)
+        best = found[self.answer]
+        others = [[answer] for answer in best]
+        return Prediction([text for text, _ in best], [score for _, score in best], others, found)
 
-    def _texts(self, logits_BSV: Tensor) -> tuple[list[str], list[float]]:
+    def attention(self, features: Features, batch: Any) -> Tensor:
+        """(B, S, h, w): where the visual branch looks for each character."""
+        memory_BLD, padding_BL = self.memory(features)
+        seen = self.visual_decoder.remember(memory_BLD)
+        image = None if padding_BL is None else ~padding_BL
+        ids_BS = self.visual_decoder.read(seen, image).argmax(-1)
+        map_BSL = self.visual_decoder.attention(seen, ids_BS, image)
+        size = self.memory.size(features)
+        return map_BSL[..., map_BSL.shape[2] - size[0] * size[1] :].unflatten(2, size)
+
+    def _texts(self, logits_BSV: Tensor) -> list[tuple[str, float]]:
         probability_BS, ids_BS = logits_BSV.float().softmax(-1).max(-1)
         behind_BS = (ids_BS == 0).cumsum(1) - (ids_BS == 0).long() > 0
         score_B = probability_BS.masked_fill(behind_BS, 1.0).prod(1)
         rows = ids_BS.masked_fill(behind_BS, 0).tolist()
-        return [self.charset.decode(row) for row in rows], score_B.tolist()
+        return list(zip(map(self.charset.decode, rows), score_B.tolist(), strict=True))
 
 
 def _tower(text: str | Mapping[str, Any]) -> dict[str, Any]:

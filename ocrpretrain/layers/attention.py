@@ -55,5 +55,12 @@ class CachedAttention(nn.Module):
         out = F.scaled_dot_product_attention(q_BnQd, *kv, attn_mask=keep, dropout_p=dropout)
         return self.out_proj(out.transpose(1, 2).flatten(2))
 
+    def weights(self, q_BnQd: Tensor, kv: KeyValue, keep: Tensor | None = None) -> Tensor:
+        """(B, Q, L) attention averaged over heads: the plain form, for pictures only."""
+        score_BnQL = q_BnQd @ kv[0].mT * q_BnQd.shape[-1] ** -0.5
+        if keep is not None:
+            score_BnQL = score_BnQL.masked_fill(~keep, -torch.inf)
+        return score_BnQL.softmax(-1).mean(1)
+
     def _split(self, x_BLD: Tensor) -> Tensor:
         return x_BLD.unflatten(-1, (self.heads, -1)).transpose(1, 2)

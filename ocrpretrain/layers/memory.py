@@ -52,7 +52,7 @@ class Memory(nn.Module):
     def forward(self, features: Features) -> tuple[Tensor, Tensor | None]:
         """(B, L, D) tokens, and (B, L) True = padding, or None where nothing is padded."""
         maps = features.maps[self.first :]
-        size = (maps[0].shape[2], maps[0].shape[3])
+        size = self.size(features)
         tokens_BLD = self._tokens(maps[0], 0)
         for place, map_BChw in enumerate(maps[1:], 1):
             coarse_BDhw = self._tokens(map_BChw, place).mT.unflatten(2, tuple(map_BChw.shape[2:]))
@@ -63,6 +63,10 @@ class Memory(nn.Module):
             tokens_BLD = torch.cat([prefix_BPD, tokens_BLD], 1)
             padding = None if padding is None else F.pad(padding, (prefix_BPD.shape[1], 0))
         return tokens_BLD, padding
+
+    def size(self, features: Features) -> tuple[int, int]:
+        """Height and width of the cells that follow the prefix tokens."""
+        return features.maps[self.first].shape[2], features.maps[self.first].shape[3]
 
     def _tokens(self, map_BChw: Tensor, place: int) -> Tensor:
         return self._project(map_BChw.flatten(2).mT, place)

@@ -8,7 +8,7 @@ Shapes: B words, K orders, S steps, L memory tokens, D width, V classes, n heads
 
 from __future__ import annotations
 
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
@@ -225,6 +225,24 @@ class WordDecoder(nn.Module):
         cloze = cloze_mask(steps, ids_BS.device).unsqueeze(0)
         seen = None if keep is None else keep[:, None, None]
         return self(input_BS, memory, Look(cloze, cloze, padding), seen)[:, 0]
+
+    def attention(self, memory: list[KeyValue], ids_BS: Tensor, keep: Tensor | None) -> Tensor:
+        """(B, S, L): where the last layer looks for each character when it refines a reading.
+
+        Args:
+            memory: from `remember`.
+            ids_BS: what was read.
+            keep: as for `read`.
+        """
+        found: list[Tensor] = []
+        last = self._layers()[-1].cross_attn
+
+        def look(_: nn.Module, inputs: tuple[Any, ...]) -> None:
+            found.append(last.weights(*inputs))
+
+        with last.register_forward_pre_hook(look):
+            self.refine(memory, ids_BS, keep)
+        return found[0]
 
     def embed(self, ids_BS: Tensor) -> Tensor:
         """(B, S, D): BOS without a position, then each character with its own."""

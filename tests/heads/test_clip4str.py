@@ -129,9 +129,11 @@ def test_branches_and_answers(model):
     features = features_of(model, [sample("a", 1), sample("b", 2)])
     with torch.no_grad():
         answers = head.predict(features, None)
-        assert [pairs[1][0] for pairs in answers.others] == answers.texts
+        assert answers.branches.keys() == {"visual", "cross"}
+        assert [text for text, _ in answers.branches["cross"]] == answers.texts
         head.answer = "visual"
-        assert head.predict(features, None).texts == [p[0][0] for p in answers.others]
+        visual = [text for text, _ in answers.branches["visual"]]
+        assert head.predict(features, None).texts == visual != answers.texts
     assert all(0 <= score <= 1 for score in answers.scores)
 
 
@@ -147,7 +149,7 @@ def test_a_word_that_reads_like_a_token():
     for place, char in enumerate("[E]x"):
         logits[0, place, head.charset.encode(char)] = 9.0
     logits[0, 4:, 0] = 9.0
-    assert head._texts(logits)[0] == ["[E]x"]
+    assert head._texts(logits)[0][0] == "[E]x"
 
 
 @pytest.mark.parametrize("text", ["ViT-B-99", "xlm-roberta-base-ViT-B-32"])

@@ -1,21 +1,20 @@
-"""Reading with trained heads: the words of a source; images against a lexicon, zero-shot."""
+"""Images against a lexicon, zero-shot, with heads that compare images with texts."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from ocrpretrain.backbones.base import Backbone, Features
-from ocrpretrain.data.sources.base import AnnotatedImage, Source
+from ocrpretrain.backbones.base import Features
+from ocrpretrain.data.sources.base import AnnotatedImage
 from ocrpretrain.data.sources.files import FileStore
-from ocrpretrain.data.views import VIEWS, Sample, View
+from ocrpretrain.data.views import VIEWS, Sample
 from ocrpretrain.drawing import draw_attention, tile
 from ocrpretrain.errors import DataError
-from ocrpretrain.heads.base import Head
 from ocrpretrain.weights.build import load_reader
 from ocrpretrain.weights.format import read_info
 
@@ -36,32 +35,6 @@ def read_lexicon(path: PathLike) -> list[str]:
     if not lines:
         raise DataError(f"{path}: holds no word")
     return lines
-
-
-@torch.no_grad()
-def read_source(
-    backbone: Backbone, head: Head, view: View, source: Source, batch_size: int = 64
-) -> Iterator[tuple[str, float, str]]:
-    """Read every image of a source.
-
-    Args:
-        backbone: in eval mode.
-        head: one that reads (`predict`), in eval mode.
-        view: of the head, without training's distortions.
-        source: word images, say.
-        batch_size: images at a time.
-
-    Yields:
-        What is read, its confidence, and the label.
-    """
-    collate: Any = head.collator()
-    for start in range(0, len(source), batch_size):
-        places = range(start, min(start + batch_size, len(source)))
-        samples = [view(source.read(place, view.needs), seed=place) for place in places]
-        batch = collate(samples)
-        found = head.predict(head.encode(backbone, batch), batch)
-        for sample, text, score in zip(samples, found.texts, found.scores, strict=True):
-            yield text, score, " ".join(sample.text)
 
 
 class LexiconReader:

@@ -1,0 +1,139 @@
+"""Picture files and folders, read line by line: what `tools/read.py` prints."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from ocrpretrain.data.sources.base import AnnotatedImage
+from ocrpretrain.data.sources.files import FileStore
+from ocrpretrain.drawing import save_picture
+from ocrpretrain.errors import DataError
+from ocrpretrain.reading.lexicon import LexiconReader, read_lexicon
+from ocrpretrain.reading.words import Answer, WordFileReader
+
+PathLike = str | os.PathLike[str]
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
+
+
+def read(
+    weights: PathLike,
+    images: Sequence[PathLike],
+    out: PathLike | None = None,
+    save: PathLike | None = None,
+    upright: bool = False,
+    batch_size: int = 64,
+) -> Iterator[str]:
+    """Read words in pictures.
+
+    Args:
+        weights: a reader file of a head that reads words.
+        images: files, and folders of them.
+        out: JSON lines to append to; pictures that it has are not read again.
+        save: folder for a picture per image of where the head looks.
+        upright: see `WordFileReader`.
+        batch_size: see `WordFileReader`.
+
+    Yields:
+        A line per picture, also for those that cannot be read, and one with counts and speed.
+    """
+    reader = WordFileReader(weights, upright, batch_size)
+    paths = find_images(images)
+    known = _known(Path(out)) if out else set()
+    fresh = [path for path in paths if str(path) not in known]
+    unreadable: list[str] = []
+    start, count = time.monotonic(), 0
+    for answer in reader.read(_open(fresh, unreadable)):
+        count += 1
+        if out:
+            with open(out, "a", encoding="utf-8") as file:
+                file.write(_json(answer) + "\n")
+        if save:
+            _draw(reader, answer, Path(save))
+        yield f"{answer.id}: {answer.text}  {answer.score:.3f}"
+    speed = count / max(time.monotonic() - start, 1e-9)
+    yield from unreadable
+    yield (
+        f"{count} words, {speed:.1f} words/s; {len(paths) - len(fresh)} were there already, "
+        f"{len(unreadable)} unreadable"
+    )
+
+
+def rank(
+    weights: PathLike,
+    lexicon: PathLike,
+    images: Sequence[PathLike],
+    top: int,
+    save: PathLike | None,
+) -> Iterator[str]:
+    """Rank a lexicon for each picture; lines as `read` yields them."""
+    reader = LexiconReader(weights, read_lexicon(lexicon))
+    if reader.unreadable:
+        yield f"left out, no character in the charset: {', '.join(reader.unreadable)}"
+    if reader.changed:
+        yield f"read without some of their characters: {', '.join(reader.changed)}"
+    for image in find_images(images):
+        sample = reader.sample(image)
+        ranking = reader.rank(sample, top)
+        yield f"{image}: " + ", ".join(f"{label} {score:.3f}" for label, score in ranking)
+        if save:
+            picture = Path(save) / f"{image.stem}_attention.png"
+            picture.parent.mkdir(parents=True, exist_ok=True)
+            save_picture(reader.picture(sample, [label for label, _ in ranking]), picture)
+            yield f"  attention per word: {picture}"
+
+
+def find_images(images: Sequence[PathLike]) -> list[Path]:
+    """Files as given, and the pictures of folders, sorted.
+
+    Raises:
+        DataError: paths that do not exist, folders without a picture.
+    """
+    found, wrong = [], []
+    for path in map(Path, images):
+        inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES)
+        if path.is_dir() and not inside:
+            wrong.append(f"{path}: no picture in this folder")
+        elif not path.exists():
+            wrong.append(f"{path}: no such file or folder")
+        found += inside if path.is_dir() else [path]
+    if wrong:
+        raise DataError("\n".join(wrong))
+    return found
+
+
+def _open(paths: list[Path], unreadable: list[str]) -> Iterator[AnnotatedImage]:
+    for path in paths:
+        try:
+            image = FileStore(path.parent).read_image(path.name)
+        except DataError as error:
+            unreadable.append(str(error))
+        else:
+            yield AnnotatedImage(image, [], str(path))
+
+
+def _known(out: Path) -> set[str]:
+    """Pictures of whole lines; a half one, of a run that was killed, is cut off."""
+    text = out.read_text("utf-8") if out.exists() else ""
+    whole = text[: text.rfind("\n") + 1]
+    if whole != text:
+        out.write_text(whole, "utf-8")
+    return {json.loads(line)["file"] for line in whole.splitlines()}
+
+
+def _json(answer: Answer) -> str:
+    row: dict[str, Any] = {"file": answer.id, "text": answer.text, "score": answer.score}
+    if answer.branches:
+        row["branches"] = {name: list(pair) for name, pair in answer.branches.items()}
+    return json.dumps(row, ensure_ascii=False)
+
+
+def _draw(reader: WordFileReader, answer: Answer, folder: Path) -> None:
+    path = Path(answer.id)
+    folder.mkdir(parents=True, exist_ok=True)
+    image = FileStore(path.parent).read_image(path.name)
+    save_picture(reader.picture(AnnotatedImage(image, [], answer.id)), folder / f"{path.stem}.png")

@@ -1,0 +1,127 @@
+"""Words of pictures, read by a reader file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import Any, NamedTuple, cast
+
+import numpy as np
+import torch
+
+from ocrpretrain.backbones import ClipViT
+from ocrpretrain.data.sources.base import AnnotatedImage, Source, Word
+from ocrpretrain.data.views import VIEWS, Sample
+from ocrpretrain.drawing import draw_attention, tile
+from ocrpretrain.errors import CheckpointMismatchError, ConfigError
+from ocrpretrain.weights.build import load_reader
+from ocrpretrain.weights.format import read_info
+
+PathLike = str | os.PathLike[str]
+TALL = 1.5  # a crop that is so many times as high as wide may hold a word on its side
+
+
+class Answer(NamedTuple):
+    """What one picture says.
+
+    Attributes:
+        id: of the picture.
+        text: what is read.
+        score: its confidence.
+        label: the words that the picture came with, if any.
+        branches: text and confidence of each branch of a head that has several.
+    """
+
+    id: str
+    text: str
+    score: float
+    label: str
+    branches: dict[str, tuple[str, float]]
+
+
+class WordFileReader:
+    """Reads pictures of one word each.
+
+    Args:
+        weights: a reader file.
+        upright: tall pictures are also read turned to either side, and the most confident answer
+            counts. Off in the published protocol.
+        batch_size: pictures at a time.
+
+    Raises:
+        CheckpointMismatchError: no reader file, or one that does not read words.
+    """
+
+    def __init__(self, weights: PathLike, upright: bool = False, batch_size: int = 64) -> None:
+        self.backbone, self.head = load_reader(weights)
+        if self.head.view != "word":
+            raise CheckpointMismatchError(f"{weights}: its head reads no words; see --lexicon")
+        self.view = VIEWS["word"](**{**read_info(weights).view, "train": False})
+        self.collate: Any = self.head.collator()
+        self.upright, self.batch_size = upright, batch_size
+
+    def read(self, items: Iterable[AnnotatedImage]) -> Iterator[Answer]:
+        """One answer per picture, in order."""
+        items = iter(items)
+        while group := list(islice(items, self.batch_size)):
+            turned = [self.samples(item) for item in group]
+            found = self._answers([sample for samples in turned for sample in samples])
+            for item, samples in zip(group, turned, strict=True):
+                best = max((next(found) for _ in samples), key=lambda answer: answer.score)
+                label = " ".join(samples[0].text) if item.words else ""
+                yield best._replace(id=item.id, label=label)
+
+    def read_source(self, source: Source) -> Iterator[Answer]:
+        """One answer per picture of a source, in order."""
+        return self.read(source.read(place, self.view.needs) for place in range(len(source)))
+
+    def samples(self, item: AnnotatedImage) -> list[Sample]:
+        """A picture as the head sees it, a tall one also turned."""
+        item = item if item.words else as_word(item.image, item.id)
+        first = self.view(item, seed=0)
+        height, width = item.image.shape[:2]
+        if not self.upright or height < TALL * width:
+            return [first]
+        sides = (np.ascontiguousarray(np.rot90(item.image, turns)) for turns in (1, -1))
+        return [first, *(self.view(as_word(image, item.id), seed=0) for image in sides)]
+
+    @torch.no_grad()
+    def picture(self, item: AnnotatedImage, columns: int = 8) -> np.ndarray:
+        """(H, W, 3) uint8: the picture under what each character looks at, and the class token.
+
+        Raises:
+            ConfigError: a head that draws no attention.
+        """
+        sample = self.samples(item)[0]
+        batch = self.collate([sample])
+        features = self.head.encode(self.backbone, batch)
+        text = self.head.predict(features, batch).texts[0]
+        try:
+            maps = self.head.attention(features, batch)[0]
+        except TypeError as error:
+            raise ConfigError(str(error)) from None
+        drawn = [
+            draw_attention(sample.image, map_hw.cpu().numpy(), char)
+            for map_hw, char in zip(maps, text, strict=False)
+        ]
+        if features.prefix is not None:
+            image = self.backbone.normalize(batch["image"])
+            looks = cast(ClipViT, self.backbone).class_attention(image)[0]
+            drawn.append(draw_attention(sample.image, looks.cpu().numpy(), "class token"))
+        return tile([sample.image, *drawn], columns)
+
+    @torch.no_grad()
+    def _answers(self, samples: list[Sample]) -> Iterator[Answer]:
+        batch = self.collate(samples)
+        found = self.head.predict(self.head.encode(self.backbone, batch), batch)
+        for place, sample in enumerate(samples):
+            branches = {name: answers[place] for name, answers in found.branches.items()}
+            yield Answer(sample.id, found.texts[place], found.scores[place], "", branches)
+
+
+def as_word(image: np.ndarray, name: str) -> AnnotatedImage:
+    """A picture of one unknown word."""
+    height, width = image.shape[:2]
+    border = np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float32)
+    return AnnotatedImage(image, [Word("?", border)], name)
