@@ -6,8 +6,9 @@ python benchmarks/realism.py OUT --train ours=DIR trdg=DIR synthtiger=DIR \\
 Every reader has the same config, initial weights, steps and batches; its weights after the last
 step read all words of IIIT5K (its official labels), SVT and ICDAR2015, 36 characters: the test
 words, and the training words, which no reader here is trained on. Without --data it only trains.
-What is done is not done again: OUT may be given several times, also with more sets. Prints
-mean ± standard deviation over seeds.
+What is done is not done again: OUT may be given several times, also with more sets; the FOLDER of
+a set whose readers (OUT/NAME-SEED.safetensors) are there is not opened. Prints mean ± standard
+deviation over seeds.
 """
 
 from __future__ import annotations
@@ -93,7 +94,8 @@ def main() -> None:
                     continue
                 counts = test(reader, args.data, words)
                 counts["all"] = sum(counts.values(), WordCounts())
-                row = {"train": name, "seed": seed, "steps": args.steps, "words": words}
+                seen = read_info(reader).images_seen
+                row = {"train": name, "seed": seed, "images_seen": seen, "words": words}
                 row["accuracy"] = {key: one.accuracy for key, one in counts.items()}
                 row["counted"] = {key: one.words for key, one in counts.items()}
                 rows.append(row)
