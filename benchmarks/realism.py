@@ -25,6 +25,7 @@ from ocrpretrain.data import LabelsFolder
 from ocrpretrain.evaluation.words import WordCounts, count
 from ocrpretrain.reading import WordFileReader
 from ocrpretrain.weights.export import export, find_checkpoint
+from ocrpretrain.weights.format import read_info
 
 CONFIG = Path(__file__).parents[1] / "configs" / "pretrain" / "ctc_conv-nano_8e_synthetic-words.py"
 SETS = {"iiit5k": "official", "svt": "text", "ic15": "text"}  # and which of its labels

@@ -18,13 +18,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ocrpretrain.backbones.base import Features, Stride
-from ocrpretrain.data.charset import DIGITS_LOWER, Charset
+from ocrpretrain.data.charset import Charset
 from ocrpretrain.errors import ConfigError
 from ocrpretrain.heads.base import HeadOutput, Prediction
 from ocrpretrain.heads.orders_batch import OrdersBatch, OrdersCollator
 from ocrpretrain.heads.word_reader import WordReader
 from ocrpretrain.layers.attention import KeyValue
-from ocrpretrain.layers.clip_text import CLIPText
+from ocrpretrain.layers.clip_text import CLIPText, Text
 from ocrpretrain.layers.distributed import global_mean
 from ocrpretrain.layers.memory import Memory
 from ocrpretrain.layers.word_decoder import WordDecoder
@@ -102,8 +102,8 @@ class CLIP4STRHead(WordReader):
         self.cross_decoder = self.text = None
         if cross_branch:
             self.cross_decoder = WordDecoder(*sizes, dropout=dropout)
-            self.text = CLIPText(**_tower(text), embed_dim=self.memory.width, context=context)
-        self.lower = Charset(DIGITS_LOWER)
+            sizes = {"embed_dim": self.memory.width, "context": context, "official": self.official}
+            self.text = CLIPText(self.charset, **_tower(text), **sizes)
 
     def collator(self) -> OrdersCollator:
         return OrdersCollator(self.charset, self.max_label_length, self.orders)
@@ -114,14 +114,16 @@ class CLIP4STRHead(WordReader):
         ids_BS, look, visual = batch["input"], batch["look"], self.visual_decoder
         image = None if padding_BL is None else ~padding_BL[:, None, None]
         logits = {"visual": visual(ids_BS, visual.remember(memory_BLD), look, image)}
-        if self.cross_decoder is not None:
+        metrics = {name: torch.tensor(float(n)) for name, n in batch["left_out"].items()}
+        if self.cross_decoder is not None and self.text is not None:
             read_NS = logits["visual"].argmax(-1).flatten(0, 1)
             seen = self.cross_decoder.remember(memory_BLD.detach())
-            both, keep = self.add_text(seen, padding_BL, self.words(read_NS))
+            text = self.text(read_NS)
+            both, keep = self.add_text(seen, padding_BL, text)
             logits["cross"] = self.cross_decoder(ids_BS, both, look, keep)
+            metrics["cut_texts"] = (text.cut > 0).float().mean()
         target_BKS = batch["target"].transpose(0, 1)
         losses = {name: self.loss(value, target_BKS) for name, value in logits.items()}
-        metrics = {name: torch.tensor(float(n)) for name, n in batch["left_out"].items()}
         return HeadOutput(losses, metrics)
 
     def loss(self, logits_BKSV: Tensor, target_BKS: Tensor) -> Tensor:
@@ -132,56 +134,48 @@ class CLIP4STRHead(WordReader):
         )
         return global_mean(loss_M, (target_BKS != self.visual_decoder.pad_id).sum())
 
-    def words(self, ids_NS: Tensor) -> list[str]:
-        """What ids say up to their EOS, as the text encoder is given it."""
-        texts = [
-            self.charset.decode(row[: row.index(0)] if 0 in row else row) for row in ids_NS.tolist()
-        ]
-        return [self.lower.filter(text) for text in texts] if self.official else texts
-
     def add_text(
-        self, seen: list[KeyValue], padding_BL: Tensor | None, words: list[str]
+        self, seen: list[KeyValue], padding_BL: Tensor | None, text: Text
     ) -> tuple[list[KeyValue], Tensor]:
         """The image's keys and values with those of the text, and who may look at them.
 
         Args:
             seen: (B, n, L, d) of each layer.
             padding_BL: True where the image is padding, or None.
-            words: B x K of them, one per image and order.
+            text: of B x K words, one per image and order.
 
         Returns:
             (B, n, L + K * T, d) of each layer, and (B, K, 1, L + K * T) bool: all look at the
             image, and each order at its own text.
         """
-        assert self.text is not None and self.cross_decoder is not None
-        tokens_UTD, padding_UT, place_N = self.text(words)
+        assert self.cross_decoder is not None
         batch, length = len(seen[0][0]), seen[0][0].shape[2]
-        place_BK = place_N.view(batch, -1)
+        place_BK = text.place.view(batch, -1)
         both: list[KeyValue] = []
-        for image, text in zip(seen, self.cross_decoder.remember(tokens_UTD), strict=True):
-            key, value = (x[place_BK].transpose(1, 2).flatten(2, 3) for x in text)
+        for image, own in zip(seen, self.cross_decoder.remember(text.tokens), strict=True):
+            key, value = (x[place_BK].transpose(1, 2).flatten(2, 3) for x in own)
             both.append((torch.cat([image[0], key], 2), torch.cat([image[1], value], 2)))
         # The official code shows the padding, whose states depend on the word.
-        real_BKT = (~padding_UT | self.official)[place_BK]
+        real_BKT = (~text.padding | self.official)[place_BK]
         own_KK = torch.eye(place_BK.shape[1], dtype=torch.bool, device=real_BKT.device)
-        text = (own_KK[:, :, None] & real_BKT[:, None]).flatten(2)
-        image = text.new_ones(batch, 1, length) if padding_BL is None else ~padding_BL[:, None]
-        keep = torch.cat([image.expand(-1, len(own_KK), -1), text], 2)
+        words = (own_KK[:, :, None] & real_BKT[:, None]).flatten(2)
+        image = words.new_ones(batch, 1, length) if padding_BL is None else ~padding_BL[:, None]
+        keep = torch.cat([image.expand(-1, len(own_KK), -1), words], 2)
         return both, keep.unsqueeze(2)
 
     def branches(self, features: Features) -> Reading:
         """Both branches read, then each reads its answer again, `refine` times."""
         memory_BLD, padding_BL = self.memory(features)
-        visual, cross = self.visual_decoder, self.cross_decoder
+        visual, cross, text = self.visual_decoder, self.cross_decoder, self.text
         seen = visual.remember(memory_BLD)
         image = None if padding_BL is None else ~padding_BL
         visual_BSV = visual.read(seen, image)
         for _ in range(0 if cross else self.refine):
             visual_BSV = visual.refine(seen, visual_BSV.argmax(-1), image)
-        if cross is None:
+        if cross is None or text is None:
             return Reading(visual_BSV, None)
         own = cross.remember(memory_BLD)
-        both, keep = self.add_text(own, padding_BL, self.words(visual_BSV.argmax(-1)))
+        both, keep = self.add_text(own, padding_BL, text(visual_BSV.argmax(-1)))
         cross_BSV = cross.read(both, keep[:, 0, 0])
         ids_BS = cross_BSV.argmax(-1)
         if self.official:  # it reads on until the last word of the visual branch has ended
@@ -192,7 +186,7 @@ class CLIP4STRHead(WordReader):
             cross_BSV = cross_BSV.masked_fill(unread_SV, -torch.inf)
         for _ in range(self.refine):
             visual_BSV = visual.refine(seen, visual_BSV.argmax(-1), image)
-            both, keep = self.add_text(own, padding_BL, self.words(visual_BSV.argmax(-1)))
+            both, keep = self.add_text(own, padding_BL, text(visual_BSV.argmax(-1)))
             cross_BSV = cross.refine(both, ids_BS, keep[:, 0, 0])
             ids_BS = cross_BSV.argmax(-1)
         return Reading(visual_BSV, cross_BSV)

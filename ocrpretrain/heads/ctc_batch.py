@@ -40,9 +40,10 @@ class CTCCollator:
     """List of samples -> `CTCBatch`.
 
     Counted are `unreadable_images` that others stand in for, `cropped_words` outside the view, and
-    `unknown_characters` outside the charset, which leave their labels (blanks are not counted).
-    Left out of the loss and counted are `unknown_words` of such characters alone and `long_words`
-    of more than `max_label_length` characters: the image shows the end that a cut would take off.
+    `unknown_characters` outside the charset, which leave their labels, as spaces outside it do
+    without being counted. Left out of the loss and counted are `unknown_words` of such characters
+    alone and `long_words` of more than `max_label_length` characters: the image shows the end that
+    a cut would take off.
     """
 
     charset: Charset
@@ -72,7 +73,8 @@ class CTCCollator:
 
     def encode(self, sample: Sample, left_out: dict[str, int]) -> list[int]:
         """Ids of a sample's word, none if it takes no part; adds what is left out to `left_out`."""
-        raw = "".join("".join(sample.text).split())
+        blank = " " if " " in self.charset.characters else ""
+        raw = blank.join(" ".join(sample.text).split())
         text = self.charset.filter(raw)
         left_out["unreadable_images"] += sample.replaced
         left_out["cropped_words"] += sample.cropped

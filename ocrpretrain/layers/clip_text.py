@@ -1,50 +1,120 @@
-"""CLIP's text encoder on words: all tokens of each, every distinct word once.
+"""CLIP's text encoder on words that were just read: all tokens of each.
 
-Shapes: N words, U distinct ones, T tokens, W width of the tower, D embedding channels.
+Shapes: N words, S characters, U words that are encoded, T tokens, W width of the tower, D embedding
+channels.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from ocrpretrain.data.charset import DIGITS_LOWER, Charset
 from ocrpretrain.data.tokenizer import clip_ids
+from ocrpretrain.layers.byte_pairs import END, START, VOCABULARY, BytePairs
 from ocrpretrain.layers.text_tower import TextTower
 
-CLIP_VOCABULARY, CLIP_CONTEXT = 49408, 77
+CLIP_CONTEXT = 77
+MEMORY = 4096  # words: 134 MB at 16 tokens of 512 channels
+
+
+class Text(NamedTuple):
+    """What a text encoder says of N words.
+
+    Attributes:
+        tokens: (U, T, D) of the words that were encoded.
+        padding: (U, T) bool, True behind <end>.
+        place: (N,) which of the U each word is.
+        cut: (N,) byte pairs of each word that did not fit into the context.
+    """
+
+    tokens: Tensor
+    padding: Tensor
+    place: Tensor
+    cut: Tensor
 
 
 class CLIPText(nn.Module):
     """CLIP's text tower and projection (its names) with a short context.
 
+    On a CPU equal words are encoded once, and without gradients again only when the weights have
+    changed. On other devices, and where compiled, every word is
+    encoded, with tensors of constant sizes alone: the host neither waits nor compiles again.
+
     Args:
+        charset: of the words.
         width: channels of the tower (W).
         heads: attention heads.
         layers: blocks.
         embed_dim: channels of the output (D).
         context: tokens of a word (T), <start> and <end> included; longer words are cut.
         quick_gelu: CLIP's first activation in place of the exact GELU.
+        official: words are lower-cased and lose all but the 36 letters and digits.
     """
 
     def __init__(
-        self, width: int, heads: int, layers: int, embed_dim: int, context: int, quick_gelu: bool
+        self,
+        charset: Charset,
+        width: int,
+        heads: int,
+        layers: int,
+        embed_dim: int,
+        context: int = 16,
+        quick_gelu: bool = False,
+        official: bool = False,
     ) -> None:
         super().__init__()
-        self.context = context
-        self.tower = TextTower(CLIP_VOCABULARY, width, heads, layers, CLIP_CONTEXT, quick_gelu)
+        self.charset, self.context, self.official = charset, context, official
+        self.pairs = BytePairs(charset.characters, context)
+        self.tower = TextTower(VOCABULARY, width, heads, layers, CLIP_CONTEXT, quick_gelu)
         self.text_projection = nn.Parameter(torch.randn(width, embed_dim) * width**-0.5)
+        self._state: tuple[object, ...] = ()
+        self._memory: dict[str, Tensor] = {}
 
-    def forward(self, words: Sequence[str]) -> tuple[Tensor, Tensor, Tensor]:
-        """N words -> (U, T, D) tokens, (U, T) whether each is none, and (N,) place of each word.
+    def forward(self, ids_NS: Tensor) -> Text:
+        """Ids of characters, each word up to its first 0, -> its tokens."""
+        if self.official or (ids_NS.is_cpu and not torch.compiler.is_compiling()):
+            return self._distinct(ids_NS)
+        ids_NT, cut_N = self.pairs(ids_NS)
+        place_N = torch.arange(len(ids_NT), device=ids_NT.device)
+        return Text(self.encode(ids_NT), _behind_end(ids_NT), place_N, cut_N)
 
-        Equal words have equal tokens, so each is encoded once.
-        """
-        places = {word: place for place, word in enumerate(dict.fromkeys(words))}
-        device = self.text_projection.device
-        ids_UT = torch.tensor([clip_ids(word, self.context) for word in places], device=device)
-        tokens_UTD = self.tower(ids_UT) @ self.text_projection
-        ended_UT = ids_UT == ids_UT.amax(1, keepdim=True)  # <end> has the largest id
-        padding_UT = (ended_UT.cumsum(1) - ended_UT.long()) > 0
-        return tokens_UTD, padding_UT, torch.tensor([places[w] for w in words], device=device)
+    def encode(self, ids_UT: Tensor) -> Tensor:
+        """(U, T) CLIP's ids -> (U, T, D) tokens."""
+        return self.tower(ids_UT) @ self.text_projection
+
+    def words(self, ids_NS: Tensor) -> list[str]:
+        """What ids say up to their first 0, as the text encoder is given it."""
+        rows = ids_NS.tolist()
+        texts = [self.charset.decode(row[: row.index(0)] if 0 in row else row) for row in rows]
+        return [Charset(DIGITS_LOWER).filter(text) for text in texts] if self.official else texts
+
+    def _distinct(self, ids_NS: Tensor) -> Text:
+        words, room, device = self.words(ids_NS), self.context - 2, ids_NS.device
+        distinct = list(dict.fromkeys(words))
+        pairs = [clip_ids(word) for word in distinct]
+        rows = [[START, *row[:room], END, *[0] * (room - len(row))] for row in pairs]
+        ids_UT = torch.tensor(rows, device=device)
+        cut_U = torch.tensor([max(0, len(row) - room) for row in pairs], device=device)
+        tokens = self.encode(ids_UT) if torch.is_grad_enabled() else self._known(distinct, ids_UT)
+        places = {word: place for place, word in enumerate(distinct)}
+        place_N = torch.tensor([places[word] for word in words], device=device)
+        return Text(tokens, _behind_end(ids_UT), place_N, cut_U[place_N])
+
+    def _known(self, words: list[str], ids_UT: Tensor) -> Tensor:
+        """The tokens of words, those that were encoded before from memory."""
+        state = (ids_UT.device, *(parameter._version for parameter in self.parameters()))
+        if state != self._state or len(self._memory) > MEMORY:
+            self._state, self._memory = state, {}
+        new = [place for place, word in enumerate(words) if word not in self._memory]
+        if new:
+            found = zip(new, self.encode(ids_UT[new]), strict=True)
+            self._memory |= {words[place]: tokens for place, tokens in found}
+        return torch.stack([self._memory[word] for word in words])
+
+
+def _behind_end(ids_UT: Tensor) -> Tensor:
+    ended_UT = ids_UT == END
+    return (ended_UT.cumsum(1) - ended_UT.long()) > 0

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from lightning.fabric.utilities.apply_func import apply_to_collection
+from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
 
 from ocrpretrain.backbones import ClipViT, ConvBackbone, Features
 from ocrpretrain.data.tokenizer import clip_ids
@@ -69,6 +71,16 @@ def test_targets_inputs_and_orders():
     assert not torch.equal(longer["look"].query, other["look"].query)
 
 
+def test_labels_with_spaces(tmp_path):
+    """Kept, one between two words, where the charset has a space."""
+    (tmp_path / "charset.txt").write_text("abc ")
+    for charset, words in ((str(tmp_path / "charset.txt"), ["ab c", "a"]), (94, ["abc", "a"])):
+        head = CLIP4STRHead([8], [8], charset=charset, **NANO)
+        batch = head.collator()([sample(" ab  c", 0), sample("a", 1)])
+        assert head.text.words(batch["target"][0]) == words
+        assert not batch["left_out"]["unknown_characters"]
+
+
 def test_a_batch_without_words_has_no_loss_and_no_nan(model):
     backbone, head = model
     batch = head.collator()([sample("日"), sample("")])
@@ -116,12 +128,90 @@ def test_padding_is_never_looked_at(model):
         assert not torch.allclose(bare["visual"], head(changed, batch).losses["visual"])
 
 
+def ids_of(head, *words):
+    rows = [head.charset.encode(word) for word in words]
+    return torch.tensor([[*row, *[0] * (8 - len(row))] for row in rows])
+
+
 def test_equal_words_are_encoded_once_and_their_padding_is_known(model):
     _, head = model
-    assert [len([i for i in clip_ids(word, 16) if i]) for word in ("exit", "3rdave")] == [3, 5]
-    tokens, padding, place = head.text(["exit", "3rdave", "exit"])
-    assert tokens.shape[:2] == (2, 16) and place.tolist() == [0, 1, 0]
-    assert padding.tolist() == [[False] * 3 + [True] * 13, [False] * 5 + [True] * 11]
+    assert [len(clip_ids(word)) for word in ("exit", "3rdave")] == [1, 3]
+    text = head.text(ids_of(head, "exit", "3rdave", "exit"))
+    assert text.tokens.shape[:2] == (2, 16) and text.place.tolist() == [0, 1, 0]
+    assert text.padding.tolist() == [[False] * 3 + [True] * 13, [False] * 5 + [True] * 11]
+
+
+def test_texts_that_do_not_fit_are_counted():
+    head = CLIP4STRHead([8], [8], **NANO, context=6)
+    assert head.text(ids_of(head, "123456", "1234", "exit")).cut.tolist() == [2, 0, 0]
+
+
+@torch.no_grad()
+def test_encoded_words_are_remembered_until_the_weights_change(model):
+    _, head = model
+    ids = ids_of(head, "exit", "sale")
+    first = head.text(ids)
+    assert torch.equal(head.text(ids_of(head, "sale")).tokens[0], first.tokens[1])
+    head.text.text_projection.mul_(2)
+    assert torch.allclose(head.text(ids).tokens, 2 * first.tokens)
+
+
+def test_encoding_each_word_equals_encoding_each_once(model, monkeypatch):
+    """What other devices and compiled steps do, in value and gradient."""
+    backbone, head = model
+    batch = head.collator()([sample("exit", 1), sample("Sale", 2), sample("don't", 3)])
+    found = {}
+    for compiling in (False, True):
+        monkeypatch.setattr(torch.compiler, "is_compiling", lambda answer=compiling: answer)
+        head.zero_grad()
+        losses, metrics = head(head.encode(backbone, batch), batch)
+        sum(losses.values()).backward()
+        grads = [p.grad.clone() for p in head.parameters()]
+        found[compiling] = [*losses.values(), metrics["cut_texts"], *grads]
+    for once, each in zip(found[False], found[True], strict=True):
+        assert torch.allclose(once, each, rtol=1e-3, atol=1e-4)
+
+
+class Step(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.backbone = ClipViT(size=(32, 64), patch=(8, 8), width=32, layers=1, heads=2)
+        self.head = CLIP4STRHead(self.backbone.out_channels, self.backbone.strides, **NANO)
+
+    def forward(self, batch):
+        return self.head(self.head.encode(self.backbone, batch), batch).losses
+
+
+def test_a_step_never_waits_for_the_device():
+    """On pretended CUDA tensors, whose values nothing can ask for."""
+    step = Step()
+    batch = step.head.collator()([sample("exit", 1), sample("Sale", 2)])
+    state = {**dict(step.named_parameters()), **dict(step.named_buffers())}
+    with FakeTensorMode() as mode:
+        fake = {name: mode.from_tensor(tensor).cuda() for name, tensor in state.items()}
+        there = apply_to_collection(batch, torch.Tensor, lambda x: mode.from_tensor(x).cuda())
+        losses = torch.func.functional_call(step, fake, (there,))
+        with pytest.raises(DataDependentOutputException):
+            losses["cross"].item()
+
+
+def test_a_compiled_step_has_one_graph_per_length():
+    """Whatever the words say, and however many orders they have."""
+    step = Step()
+    collate, graphs = step.head.collator(), []
+
+    def count(graph, inputs):
+        graphs.append(graph)
+        return graph.forward
+
+    compiled = torch.compile(step, backend=count, fullgraph=True, dynamic=False)
+    for words in (["exit", "Sale"], ["a", "b"], ["lot", "12"]):
+        batch = collate([sample(word, seed) for seed, word in enumerate(words)])
+        for name, loss in compiled(batch).items():
+            assert torch.allclose(loss, step(batch)[name], rtol=1e-4)
+    assert len(graphs) == 1
+    compiled(collate([sample("Restaurant", 0), sample("a", 1)]))
+    assert len(graphs) == 2
 
 
 def test_branches_and_answers(model):
