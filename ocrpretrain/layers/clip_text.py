@@ -87,8 +87,8 @@ class CLIPText(nn.Module):
 
     def words(self, ids_NS: Tensor) -> list[str]:
         """What ids say up to their first 0, as the text encoder is given it."""
-        rows = ids_NS.tolist()
-        texts = [self.charset.decode(row[: row.index(0)] if 0 in row else row) for row in rows]
+        chars = ("\0", *self.charset.characters, "\0", "\0")  # of the ids of EOS, BOS and PAD
+        texts = ["".join([chars[i] for i in row]).partition("\0")[0] for row in ids_NS.tolist()]
         return [Charset(DIGITS_LOWER).filter(text) for text in texts] if self.official else texts
 
     def _distinct(self, ids_NS: Tensor) -> Text:
