@@ -27,7 +27,7 @@ from ocrpretrain.module import PretrainModule
 from ocrpretrain.optim import build_optimizer
 from ocrpretrain.runs import check_folder, keep_curve, newest_checkpoint
 from ocrpretrain.signature import resolve
-from ocrpretrain.weights.format import initialise
+from ocrpretrain.weights.format import after, initialise
 
 WITHIN_EPOCH = timedelta(minutes=10)
 
@@ -83,7 +83,7 @@ def pretrain(
     folder.mkdir(parents=True, exist_ok=True)
     keep_curve(folder)
     dump(cfg, folder / "config.py")
-    record = RunRecord(cfg, data.train.describe(), folder, cost)
+    record = RunRecord(cfg, data.train.describe() + after(cfg.get("init", ())), folder, cost)
     loggers = build({"type": DEFAULT_TYPES["logger"], **cfg.get("logger", {})}).build(folder, cfg)
     trainer = L.Trainer(
         **options,

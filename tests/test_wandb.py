@@ -83,10 +83,11 @@ def test_a_pretraining_reads_back(pretrained):
 
 
 def test_the_leaderboard_is_a_table(tmp_path):
-    from ocrpretrain.results.leaderboard import COLUMNS, log_to_wandb
+    from ocrpretrain.results.detection_rows import COLUMNS
+    from ocrpretrain.results.leaderboard import Board, log_to_wandb
 
     row = dict.fromkeys(COLUMNS, 0.5) | {"experiment": "e"}
-    log_to_wandb([row], tmp_path, "offline")
+    log_to_wandb([Board("leaderboard", COLUMNS, {}, [row])], tmp_path, "offline")
     (table,) = (r["leaderboard"] for r in content(tmp_path)["history"] if "leaderboard" in r)
     assert table["_type"] == "table-file" and table["nrows"] == 1
     (file,) = tmp_path.glob(f"wandb/offline-run-*/files/{table['path']}")

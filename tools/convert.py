@@ -1,7 +1,7 @@
 """Weights of other projects into ours, and ours into theirs.
 
-Read: official oCLIP, CLIP ResNets (files or open_clip tags such as RN50/openai), MMOCR's CLIPResNet
-and MMOCR detectors with one; recognised by their keys. Written with --to: MMOCR, open_clip.
+Read: oCLIP, CLIP4STR, PARSeq, CLIP (files or open_clip tags such as RN50/openai), MMOCR's
+CLIPResNet and detectors with one; recognised by their keys. Written with --to: MMOCR, open_clip.
 """
 
 import argparse
@@ -9,7 +9,7 @@ import argparse
 from ocrpretrain.cli import run
 
 STATISTICS = {
-    "clip": None,
+    "clip": ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)),
     "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
 }
 
@@ -21,9 +21,10 @@ def main() -> None:
     parser.add_argument("--to", choices=["mmocr", "open_clip"], help="convert ours into theirs")
     parser.add_argument("--base", help="for open_clip: file or tag that lends pool and text tower")
     parser.add_argument(
-        "--statistics", choices=list(STATISTICS), default="clip",
-        help="mean and std that the weights were trained with (default: CLIP's)",
+        "--statistics", choices=list(STATISTICS),
+        help="mean and std that the weights were trained with (default: CLIP's, PARSeq's own)",
     )  # fmt: skip
+    parser.add_argument("--model", help="open_clip's name of a CLIP transformer that is a file")
     args = parser.parse_args()
 
     from ocrpretrain.weights.exchange import export_weights, import_weights
@@ -32,8 +33,9 @@ def main() -> None:
         count = export_weights(args.source, args.out, args.to, args.base)
         print(f"{args.out}: {count} tensors for {args.to}")
         return
-    kind, info = import_weights(args.source, args.out, *(STATISTICS[args.statistics] or ()))
-    print(f"{args.out}: converted from {kind}; statistics {args.statistics}; {info.backbone}")
+    mean, std = STATISTICS.get(args.statistics, (None, None))
+    kind, info = import_weights(args.source, args.out, mean, std, model=args.model)
+    print(f"{args.out}: converted from {kind}; mean {info.mean}, std {info.std}; {info.backbone}")
 
 
 if __name__ == "__main__":

@@ -18,12 +18,13 @@ def main() -> None:
     args = parser.parse_args()
     if args.words or Path(args.run).is_file():
         from ocrpretrain.errors import ConfigError
-        from ocrpretrain.evaluation.readers import evaluate_words, table
+        from ocrpretrain.evaluation.readers import evaluate_words
+        from ocrpretrain.evaluation.word_scores import table
 
         if not args.words or args.test:
             raise ConfigError("a reader file is evaluated on --words SET ..., without --test")
         record = evaluate_words(args.run, args.words, args.results, args.experiment, args.upright)
-        print(table({**record["sets"], "all words": record["metrics"]}))
+        print(table(record))
         return
 
     from ocrpretrain.transfer.evaluate import evaluate

@@ -23,17 +23,18 @@ def main() -> None:
         print(f"{args.results}: every row follows from what is stored")
         return
 
-    from ocrpretrain.results.leaderboard import as_csv, log_to_wandb, markdown, rows
+    from ocrpretrain.results.leaderboard import as_csv, boards, log_to_wandb, markdown
 
-    table = rows(args.results)
+    tables = boards(args.results)
     folder = Path(args.out or Path(args.results).parent)
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "leaderboard.md").write_text(markdown(table), "utf-8")
-    (folder / "leaderboard.csv").write_text(as_csv(table), "utf-8")
-    print(markdown(table))
-    print(f"written: {folder / 'leaderboard.md'}, {folder / 'leaderboard.csv'}")
+    for board in tables:
+        (folder / f"{board.name}.md").write_text(markdown(board), "utf-8")
+        (folder / f"{board.name}.csv").write_text(as_csv(board), "utf-8")
+        print(markdown(board))
+        print(f"written: {folder / board.name}.md and .csv")
     if args.wandb != "disabled":
-        print(f"W&B run: {log_to_wandb(table, folder, args.wandb)}")
+        print(f"W&B run: {log_to_wandb(tables, folder, args.wandb)}")
 
 
 if __name__ == "__main__":

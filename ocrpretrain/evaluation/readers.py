@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from rich.progress import track
 
-from ocrpretrain.data.charset import Charset
 from ocrpretrain.environment import describe, file_sha256
 from ocrpretrain.errors import ConfigError
-from ocrpretrain.evaluation.calibration import calibration_error
-from ocrpretrain.evaluation.word_sets import WordSet, open_set
-from ocrpretrain.evaluation.words import PROTOCOLS, WordCounts, compare
-from ocrpretrain.reading import Answer, WordFileReader
-from ocrpretrain.results.record import append_result
+from ocrpretrain.evaluation.word_scores import Answer, score, summarize
+from ocrpretrain.evaluation.word_sets import WordSet, flag, open_set
+from ocrpretrain.reading import WordFileReader
+from ocrpretrain.results.record import append_result, recipe_hash
 from ocrpretrain.weights.format import read_info
 
 PathLike = str | os.PathLike[str]
@@ -57,10 +55,10 @@ def evaluate_words(
     scores = {name: score(found) for name, found in answers.items()}
     for word_set in opened:
         scores[word_set.name] |= {
-            "flag": word_set.flag(scores[word_set.name]["36"]["words"]),
+            "flag": flag(word_set.name, scores[word_set.name]["36"]["words"]),
             "ms": {str(size): milliseconds(reader, word_set, size) for size in (1, 64)},
         }
-    together = score([answer for name in names if name != "random" for answer in answers[name]])
+    trained = training_record(weights)
     record = {
         "task": "recognition",
         "experiment": experiment or Path(weights).stem,
@@ -71,12 +69,15 @@ def evaluate_words(
             "images_seen": info.images_seen,
             "config_hash": info.config_hash,
             "sha256": file_sha256(Path(weights)),
+            "process_seconds": trained.get("process_seconds"),
+            "recipe_hash": recipe_hash(trained["config"]) if trained else info.config_hash,
         },
+        "answer": getattr(reader.head, "answer", "only"),
         "seed": info.seed,
         "upright": upright,
         "test": {"data": ", ".join(names)},
         "sets": scores,
-        "metrics": together,
+        "metrics": summarize(answers),
         **describe(),
     }
     rows = {name: [list(answer) for answer in found] for name, found in answers.items()}
@@ -84,48 +85,15 @@ def evaluate_words(
 
 
 def read_set(reader: WordFileReader, word_set: WordSet) -> list[Answer]:
-    """All answers of a set."""
+    """All answers of a set, confidences to four digits, as they are stored."""
     found = reader.read_source(word_set.source)
-    return list(track(found, f"read {word_set.name}", total=len(word_set.source)))
-
-
-def score(answers: Sequence[Answer]) -> dict[str, Any]:
-    """Counts with 36, 62 and 94 characters, calibration, and what a second branch changes.
-
-    Both of the latter go by 36 characters.
-    """
-    values: dict[str, Any] = {}
-    for characters in PROTOCOLS:
-        charset = Charset.load(characters)
-        counts = [compare(answer.text, answer.label, charset) for answer in answers]
-        total = sum(counts, WordCounts())
-        values[str(characters)] = {**asdict(total), "accuracy": total.accuracy} | {
-            "one_minus_ned": total.one_minus_ned
-        }
-        if characters == 36:
-            counted = [pair for pair in zip(answers, counts, strict=True) if pair[1].words]
-            right = [bool(count.correct) for _, count in counted]
-            values["calibration_error"] = calibration_error([a.score for a, _ in counted], right)
-    if branches := compare_branches(answers):
-        values["branches"] = branches
-    return values
-
-
-def compare_branches(answers: Sequence[Answer]) -> dict[str, int]:
-    """Words that the cross branch corrected, broke, and left as right or wrong as they were."""
-    charset = Charset.load(36)
-    found = {"corrected": 0, "broken": 0, "left_right": 0, "left_wrong": 0}
-    names = {(False, True): "corrected", (True, False): "broken", (True, True): "left_right"}
-    for answer in answers:
-        if answer.branches.keys() < {"visual", "cross"}:
-            return {}
-        counts = [
-            compare(answer.branches[name][0], answer.label, charset) for name in ("visual", "cross")
-        ]
-        if counts[0].words:
-            key = (bool(counts[0].correct), bool(counts[1].correct))
-            found[names.get(key, "left_wrong")] += 1
-    return found
+    return [
+        answer._replace(
+            score=round(answer.score, 4),
+            branches={name: (text, round(x, 4)) for name, (text, x) in answer.branches.items()},
+        )
+        for answer in track(found, f"read {word_set.name}", total=len(word_set.source))
+    ]
 
 
 def milliseconds(reader: WordFileReader, word_set: WordSet, batch_size: int) -> float:
@@ -142,19 +110,7 @@ def milliseconds(reader: WordFileReader, word_set: WordSet, batch_size: int) -> 
         reader.batch_size = before
 
 
-def table(scores: Mapping[str, Any]) -> str:
-    """A Markdown table of one record's sets; '–' where a value does not exist."""
-    head = ["set", "words", "36", "62", "94", "1-NED", "ECE", "ms at 1", "ms at 64"]
-    head += ["corrected", "broken", "left", ""]
-    lines = ["| " + " | ".join(head) + " |", "|" + " --- |" * len(head)]
-    for name, one in scores.items():
-        cells = [name, str(one["36"]["words"])]
-        cells += [f"{100 * one[str(characters)]['accuracy']:.1f}" for characters in PROTOCOLS]
-        cells += [f"{one['36']['one_minus_ned']:.3f}", f"{one['calibration_error']:.3f}"]
-        cells += [f"{one['ms'][size]:.1f}" if "ms" in one else "–" for size in ("1", "64")]
-        branches = one.get("branches")
-        cells += [str(branches[key]) if branches else "–" for key in ("corrected", "broken")]
-        left = branches and branches["left_right"] + branches["left_wrong"]
-        cells += [str(left) if branches else "–", one.get("flag", "")]
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+def training_record(weights: PathLike) -> dict[str, Any]:
+    """The record beside a weights file, or nothing where there is none."""
+    file = Path(weights).with_suffix(".record.json")
+    return json.loads(file.read_text("utf-8")) if file.is_file() else {}

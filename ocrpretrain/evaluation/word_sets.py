@@ -41,12 +41,11 @@ class WordSet:
     source: Source
     path: str
 
-    def flag(self, words: int) -> str:
-        """What is unusual about its number of words, or nothing."""
-        usual = SIZES.get(self.name)
-        if usual is None or words in usual:
-            return ""
-        return f"{words} words, usually {' or '.join(map(str, usual))}"
+
+def flag(name: str, words: int) -> str:
+    """What is unusual about a set's number of words, or nothing."""
+    usual = SIZES.get(name, (words,))
+    return "" if words in usual else f"{words} words, usually {' or '.join(map(str, usual))}"
 
 
 def open_set(spec: str) -> WordSet:

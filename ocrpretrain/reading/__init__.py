@@ -1,6 +1,6 @@
 """Reading with trained heads: words, and images against a lexicon."""
 
 from ocrpretrain.reading.lexicon import LexiconReader, read_lexicon
-from ocrpretrain.reading.words import Answer, WordFileReader
+from ocrpretrain.reading.words import WordFileReader
 
-__all__ = ["Answer", "LexiconReader", "WordFileReader", "read_lexicon"]
+__all__ = ["LexiconReader", "WordFileReader", "read_lexicon"]

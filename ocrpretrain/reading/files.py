@@ -13,8 +13,9 @@ from ocrpretrain.data.sources.base import AnnotatedImage
 from ocrpretrain.data.sources.files import FileStore
 from ocrpretrain.drawing import save_picture
 from ocrpretrain.errors import DataError
+from ocrpretrain.evaluation.word_scores import Answer
 from ocrpretrain.reading.lexicon import LexiconReader, read_lexicon
-from ocrpretrain.reading.words import Answer, WordFileReader
+from ocrpretrain.reading.words import WordFileReader
 
 PathLike = str | os.PathLike[str]
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 from itertools import islice
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -15,29 +15,12 @@ from ocrpretrain.data.sources.base import AnnotatedImage, Source, Word
 from ocrpretrain.data.views import VIEWS, Sample
 from ocrpretrain.drawing import draw_attention, tile
 from ocrpretrain.errors import CheckpointMismatchError, ConfigError
+from ocrpretrain.evaluation.word_scores import Answer
 from ocrpretrain.weights.build import load_reader
 from ocrpretrain.weights.format import read_info
 
 PathLike = str | os.PathLike[str]
 TALL = 1.5  # a crop that is so many times as high as wide may hold a word on its side
-
-
-class Answer(NamedTuple):
-    """What one picture says.
-
-    Attributes:
-        id: of the picture.
-        text: what is read.
-        score: its confidence.
-        label: the words that the picture came with, if any.
-        branches: text and confidence of each branch of a head that has several.
-    """
-
-    id: str
-    text: str
-    score: float
-    label: str
-    branches: dict[str, tuple[str, float]]
 
 
 class WordFileReader:

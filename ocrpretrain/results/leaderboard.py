@@ -1,104 +1,61 @@
-"""The leaderboard: records grouped by what was compared, as Markdown, CSV and a W&B table."""
+"""The leaderboard: a table of detectors and one of readers, as Markdown, CSV and on W&B."""
 
 from __future__ import annotations
 
 import csv
 import io
-import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
-import numpy as np
-
-from ocrpretrain.results.record import read_image_counts, read_results
-from ocrpretrain.results.significance import image_interval, seed_interval
+from ocrpretrain.results import detection_rows, word_rows
+from ocrpretrain.results.record import read_results
 
 PathLike = str | os.PathLike[str]
-COLUMNS = (
-    *("experiment", "detector", "backbone", "head", "pretraining", "images seen", "test", "n"),
-    *("hmean", "std", "low", "high", "interval", "precision", "recall", "delta"),
-    *("MMOCR best-of-thresholds", "minutes", "note"),
-)
-HEADINGS = {
-    "hmean": "hmean (fixed)",
-    "low": "95% low",
-    "high": "95% high",
-    "interval": "over",
-    "delta": "Δ random",
-}
 
 
-def rows(path: PathLike) -> list[dict[str, Any]]:
-    """One row per (experiment, test set, backbone, pretraining), seeds averaged."""
-    groups: dict[tuple[str, ...], list[dict[str, Any]]] = {}
-    for record in read_results(path):
-        groups.setdefault(_key(record), []).append(record)
-    table = [_row(path, records) for records in groups.values()]
-    for row in table:
-        same = ("experiment", "detector", "backbone", "test")
-        baseline = [
-            other
-            for other in table
-            if other["head"] == "none" and all(other[key] == row[key] for key in same)
-        ]
-        equal = [other for other in baseline if other["config_hash"] == row["config_hash"]]
-        row["delta"] = row["hmean"] - equal[0]["hmean"] if equal else None
-        if baseline and not equal:
-            row["note"] = "recipe differs from the random row's: not comparable"
-    return sorted(table, key=lambda row: (row["experiment"], row["test"], -row["hmean"]))
+class Board(NamedTuple):
+    """One table.
+
+    Attributes:
+        name: of its file and its table on W&B.
+        columns: what is shown, in order.
+        headings: of columns that are not called by their own name.
+        rows: values by column, and some that are not shown.
+    """
+
+    name: str
+    columns: Sequence[str]
+    headings: Mapping[str, str]
+    rows: list[dict[str, Any]]
 
 
-def _key(record: dict[str, Any]) -> tuple[str, ...]:
-    parts = (
-        record["experiment"],
-        record["test"],
-        record["backbone"],
-        record["head"],
-        record["pretraining"]["sha256"],
-        record["config_hash"],
-    )
-    return tuple(json.dumps(part, sort_keys=True) for part in parts)
+def boards(path: PathLike) -> list[Board]:
+    """The tables of `results.jsonl` that have rows.
+
+    Raises:
+        DataError: no results, or lines that are not records.
+    """
+    results = read_results(path)
+    words = [record for record in results if record.get("task") == "recognition"]
+    rest = [record for record in results if record.get("task") != "recognition"]
+    found = detection_rows.rows(path, rest)
+    read = word_rows.rows(path, words)
+    tables = [
+        Board("leaderboard", detection_rows.COLUMNS, detection_rows.HEADINGS, found),
+        Board("leaderboard_words", word_rows.columns(read), word_rows.HEADINGS, read),
+    ]
+    return [board for board in tables if board.rows]
 
 
-def _row(path: PathLike, records: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    first = records[0]
-    hmeans = [record["metrics"]["hmean"] for record in records]
-    seeds = len({record["seed"] for record in records})
-    note = "" if seeds == len(records) else f"{len(records)} runs share {seeds} seeds"
-    if len(records) > 1:
-        low, high = seed_interval(hmeans)
-    else:
-        low, high = image_interval(read_image_counts(path, first))
-    backbone = dict(first["backbone"])
-    kind = backbone.pop("type").rpartition(".")[2]
-    arguments = ", ".join(f"{key} {value}" for key, value in backbone.items())
-    mean = {
-        name: float(np.mean([record["metrics"][name] for record in records]))
-        for name in ("precision", "recall")
-    }
-    best = [record["mmocr_best_of_thresholds"]["hmean"] for record in records]
-    return {
-        "experiment": first["experiment"],
-        "detector": first["detector"],
-        "backbone": f"{kind} ({arguments})" if arguments else kind,
-        "head": first["head"],
-        "pretraining": first["pretraining"]["data"],
-        "images seen": first["pretraining"]["images_seen"],
-        "test": first["test"]["data"],
-        "n": len(records),
-        "hmean": float(np.mean(hmeans)),
-        "std": float(np.std(hmeans, ddof=1)) if len(records) > 1 else None,
-        "low": low,
-        "high": high,
-        "interval": "seeds" if len(records) > 1 else "images",
-        **mean,
-        "MMOCR best-of-thresholds": float(np.mean(best)),
-        "minutes": float(np.mean([record["seconds"] for record in records])) / 60,
-        "config_hash": first["config_hash"],
-        "note": note,
-    }
+def markdown(board: Board) -> str:
+    """A GitHub table; '–' where a value does not exist."""
+    names = [board.headings.get(column, column) for column in board.columns]
+    lines = ["| " + " | ".join(names) + " |", "|" + " --- |" * len(names)]
+    for row in board.rows:
+        lines.append("| " + " | ".join(_text(row[column]) for column in board.columns) + " |")
+    return "\n".join(lines) + "\n"
 
 
 def _text(value: Any) -> str:
@@ -107,29 +64,20 @@ def _text(value: Any) -> str:
     return f"{value:.4f}" if isinstance(value, float) else str(value)
 
 
-def markdown(table: Sequence[dict[str, Any]]) -> str:
-    """A GitHub table; '–' where a value does not exist."""
-    names = [HEADINGS.get(column, column) for column in COLUMNS]
-    lines = ["| " + " | ".join(names) + " |", "|" + " --- |" * len(names)]
-    for row in table:
-        lines.append("| " + " | ".join(_text(row[column]) for column in COLUMNS) + " |")
-    return "\n".join(lines) + "\n"
-
-
-def as_csv(table: Sequence[dict[str, Any]]) -> str:
+def as_csv(board: Board) -> str:
     """All columns with full precision."""
     stream = io.StringIO()
-    writer = csv.DictWriter(stream, COLUMNS, extrasaction="ignore", lineterminator="\n")
+    writer = csv.DictWriter(stream, board.columns, extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
-    writer.writerows(table)
+    writer.writerows(board.rows)
     return stream.getvalue()
 
 
-def log_to_wandb(table: Sequence[dict[str, Any]], folder: Path, mode: str) -> Path:
-    """A W&B run with the leaderboard as a table.
+def log_to_wandb(tables: Sequence[Board], folder: Path, mode: str) -> Path:
+    """A W&B run with the leaderboard's tables.
 
     Args:
-        table: what `rows` returns.
+        tables: what `boards` returns.
         folder: where an offline run is written.
         mode: 'offline' or 'online'.
 
@@ -146,8 +94,9 @@ def log_to_wandb(table: Sequence[dict[str, Any]], folder: Path, mode: str) -> Pa
         mode=cast(Any, mode),
         settings=wandb.Settings(silent=True),
     )
-    data = [[row[column] for column in COLUMNS] for row in table]
-    run.log({"leaderboard": wandb.Table(columns=list(COLUMNS), data=data)})
+    for board in tables:
+        data = [[row[column] for column in board.columns] for row in board.rows]
+        run.log({board.name: wandb.Table(columns=list(board.columns), data=data)})
     where = Path(run.dir).parent
     run.finish()
     return where

@@ -6,11 +6,12 @@ import gzip
 import hashlib
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from ocrpretrain.config import digest
 from ocrpretrain.errors import DataError
 from ocrpretrain.evaluation.detection import Counts, Detections, ImageMatch
 
@@ -96,3 +97,10 @@ def read_image_counts(path: PathLike, record: dict[str, Any]) -> list[Counts]:
     column = stored["thresholds"].index(record["threshold"])
     rows = zip(stored["matched"], stored["truths"], stored["found"], strict=True)
     return [Counts(matched[column], truths, found[column]) for matched, truths, found in rows]
+
+
+def recipe_hash(config: Mapping[str, Any]) -> str:
+    """Equal for runs that differ in their seed and in the files that they start from."""
+    starts = [entry.get("only") for entry in config.get("init", ())]
+    left = {key: value for key, value in config.items() if key not in ("seed", "init", "logger")}
+    return digest({**left, "init": starts})

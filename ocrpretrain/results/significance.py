@@ -1,4 +1,4 @@
-"""Intervals: over seeds where there are several, over test images where there is one."""
+"""Intervals: over seeds where there are several, over test images or words where there is one."""
 
 from __future__ import annotations
 
@@ -31,3 +31,11 @@ def image_interval(counts: Sequence[Counts], level: float = 0.95) -> tuple[float
     hmean = 2 * matched / np.maximum(truths + found, 1)
     low, high = np.quantile(hmean, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
+
+
+def share_interval(correct: int, total: int, level: float = 0.95) -> tuple[float, float]:
+    """Wilson's interval of a share of test words of one run: other words, the same weights."""
+    if not total:
+        return 0.0, 1.0
+    interval = stats.binomtest(correct, total).proportion_ci(level, method="wilson")
+    return float(interval.low), float(interval.high)

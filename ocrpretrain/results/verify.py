@@ -10,7 +10,8 @@ from typing import Any
 
 from ocrpretrain.config import digest
 from ocrpretrain.evaluation.detection import Counts
-from ocrpretrain.results.record import read_image_counts, read_results
+from ocrpretrain.results.record import read_image_counts, read_results, recipe_hash
+from ocrpretrain.results.verify_words import word_problems
 
 PathLike = str | os.PathLike[str]
 # Words in a test set's name -> images, and legible words where the protocol fixes them.
@@ -25,9 +26,10 @@ KNOWN_SIZES: dict[tuple[str, ...], tuple[int, int | None]] = {
 def verify(path: PathLike) -> list[str]:
     """All differences between `results.jsonl` and what its rows can be recomputed from.
 
-    Checked: metrics from the per-image counts; number of images and words, also against the known
-    sizes of public test sets; the config's hash from the stored config; the weights' sha256, images
-    seen and config hash from a `*.record.json` below the folder of the results.
+    Checked: metrics from the stored answers of readers or per-image counts of detectors; numbers of
+    images and words, also against the known sizes of public test sets; hashes from the stored
+    configs; the weights' sha256, images seen, config and cost from a `*.record.json` below the
+    folder of the results.
 
     Raises:
         DataError: no results, or lines that are not records.
@@ -42,6 +44,9 @@ def _problems(path: PathLike, record: dict[str, Any], weights: dict[str, Any]) -
     file = Path(path).parent / record["per_image"]
     if not file.is_file():
         return [f"{where}: no per-image counts at {record['per_image']}"]
+    if record.get("task") == "recognition":
+        found = word_problems(record, file) + _weights_problems(record["pretraining"], weights)
+        return [f"{where}: {problem}" for problem in found]
     counts = read_image_counts(path, record)
     found = [f"{name}: {what}" for name, what in _metric_problems(record, counts)]
     found += _size_problems(record, counts)
@@ -96,9 +101,11 @@ def _weights_problems(pretraining: dict[str, Any], weights: dict[str, Any]) -> l
         "images_seen": record["images_seen"],
         "config_hash": digest(record["config"]),
         "data": record["data"],
+        "process_seconds": record.get("process_seconds"),
+        "recipe_hash": recipe_hash(record["config"]),
     }
     return [
         f"pretraining.{name}: {pretraining[name]} shown, {value} in the weights' record"
         for name, value in own.items()
-        if pretraining[name] != value
+        if name in pretraining and pretraining[name] != value
     ]

@@ -9,6 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from ocrpretrain.errors import CheckpointMismatchError
+from ocrpretrain.weights.convert_readers import from_clip4str, from_clip_vit, from_parseq
 from ocrpretrain.weights.foreign import Kind
 
 # Official oCLIP prefix -> ours; the longest match wins.
@@ -105,7 +106,10 @@ def from_mmocr_detector(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 TO_OURS: dict[Kind, Callable[[Mapping[str, Tensor]], dict[str, Tensor]]] = {
     "ours": dict,
     "oclip": from_oclip,
+    "clip4str": from_clip4str,
+    "parseq": from_parseq,
     "clip": from_clip,
+    "clip-vit": from_clip_vit,
     "mmocr": from_mmocr,
     "mmocr-detector": from_mmocr_detector,
 }

@@ -1,4 +1,4 @@
-"""Key names and architectures of CLIP4STR's and PARSeq's official checkpoints -> ours."""
+"""Key names and architectures of CLIP4STR, PARSeq and CLIP's vision transformers -> ours."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ import string
 from collections.abc import Mapping
 from typing import Any
 
+import open_clip
 import torch
 from torch import Tensor
 
 from ocrpretrain.data.charset import NAMED
-from ocrpretrain.errors import CheckpointMismatchError
+from ocrpretrain.errors import CheckpointMismatchError, ConfigError
 
 # timm's names of a block -> open_clip's.
 TIMM_BLOCK = {
@@ -25,6 +26,8 @@ TIMM_BLOCK = {
 DECODER = {"pos_queries": "positions", "text_embed.embedding.": "embedding."}
 # Official checkpoints of 94 characters number them in this order, ours in the order of their codes.
 OFFICIAL_94 = string.digits + string.ascii_letters + string.punctuation
+# Its images are scaled to -1..1.
+PARSEQ_ENCODER = {"class_token": False, "eps": 1e-6, "mean": [0.5] * 3, "std": [0.5] * 3}
 TEXT = ("token_embedding.", "positional_embedding", "transformer.", "ln_final.")
 
 
@@ -52,6 +55,20 @@ def from_clip4str(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     if unknown:
         raise CheckpointMismatchError(f"not keys of CLIP4STR: {', '.join(sorted(unknown))}")
     return converted
+
+
+def from_clip_vit(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A CLIP with a vision transformer: the backbone, and of a head what CLIP has of it.
+
+    That is the projection and the text tower of `CLIP4STRHead`, and `head.logit_scale`.
+
+    Raises:
+        CheckpointMismatchError: naming every key that is not CLIP's.
+    """
+    plain = {name.removeprefix("text."): t for name, t in state.items() if name != "attn_mask"}
+    scale = plain.pop("logit_scale", None)
+    converted = from_clip4str({f"clip_model.{name}": tensor for name, tensor in plain.items()})
+    return converted if scale is None else {**converted, "head.logit_scale": scale}
 
 
 def from_parseq(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -100,25 +117,54 @@ def _decoder(name: str, tensor: Tensor) -> dict[str, Tensor]:
     return {name: tensor}
 
 
-def reader_config(state: Mapping[str, Tensor]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Backbone and head that converted tensors belong to, read off their shapes.
+def vit_config(state: Mapping[str, Tensor]) -> dict[str, Any]:
+    """The `ClipViT` that converted tensors belong to, read off their shapes.
 
-    Numbers of attention heads leave no trace in shapes: they are the published ones, one per 64
-    channels in encoders, and 8 (CLIP4STR) or one per 32 channels (PARSeq) in decoders.
+    Neither numbers of attention heads nor activations leave a trace in shapes: assumed are the
+    published one head per 64 channels, and QuickGELU beside a class token.
     """
     width, _, high, wide = state["backbone.conv1.weight"].shape
     class_token = "backbone.class_embedding" in state
     cells = len(state["backbone.positional_embedding"]) - class_token
     side = round(cells**0.5) if class_token else 32 // high  # PARSeq's images are 32 pixels high
-    backbone = {
+    return {
         "type": "ocrpretrain.backbones.ClipViT",
         "size": [side * high, cells // side * wide],
         "patch": [high, wide],
         "width": width,
         "layers": _blocks(state, "backbone.transformer.resblocks."),
         "heads": width // 64,
-        **({"quick_gelu": True} if class_token else {"class_token": False, "eps": 1e-6}),
+        **({"quick_gelu": True} if class_token else PARSEQ_ENCODER),
     }
+
+
+def clip_vit_config(state: Mapping[str, Tensor], model: str, quick_gelu: bool) -> dict[str, Any]:
+    """The `ClipViT` of converted CLIP weights.
+
+    Args:
+        state: converted.
+        model: open_clip's name, which tells the number of attention heads.
+        quick_gelu: what the weights were trained with.
+
+    Raises:
+        ConfigError: open_clip has no such model.
+    """
+    config = open_clip.get_model_config(model)
+    if config is None:
+        raise ConfigError(f"open_clip has no model {model!r}")
+    spec = vit_config(state)
+    heads = spec["width"] // config["vision_cfg"].get("head_width", 64)
+    return {**spec, "heads": heads, "quick_gelu": quick_gelu or config.get("quick_gelu", False)}
+
+
+def reader_config(state: Mapping[str, Tensor]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Backbone and head that converted tensors belong to, read off their shapes.
+
+    Decoders are taken to have the published 8 attention heads (CLIP4STR) or one per 32 channels
+    (PARSeq).
+    """
+    backbone = vit_config(state)
+    class_token = backbone.get("class_token", True)
     steps, decoder = state["head.visual_decoder.positions"].shape
     head: dict[str, Any] = {
         "type": "ocrpretrain.heads.CLIP4STRHead",

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+import open_clip
 import torch
 from torch import Tensor
 
@@ -21,7 +22,8 @@ from ocrpretrain.weights.convert import (
     oclip_config,
     to_mmocr_clip_resnet,
 )
-from ocrpretrain.weights.foreign import Kind, read_state, read_tag, recognise
+from ocrpretrain.weights.convert_readers import clip_vit_config, reader_config
+from ocrpretrain.weights.foreign import Kind, is_tag, read_state, read_tag, recognise
 from ocrpretrain.weights.format import (
     WeightsInfo,
     load_strict,
@@ -41,22 +43,28 @@ def import_weights(
     mean: tuple[float, ...] | None = None,
     std: tuple[float, ...] | None = None,
     head_options: Mapping[str, Any] | None = None,
+    model: str | None = None,
+    backbone_options: Mapping[str, Any] | None = None,
 ) -> tuple[Kind, WeightsInfo]:
     """Write another project's weights as ours, after loading them into freshly built modules.
 
     Args:
         source: a file, or an open_clip tag such as `RN50/openai`.
-        out: the weights file to write; a reader file where the source is an oCLIP model.
-        mean: what the weights were trained with, RGB in 0..1; CLIP's by default.
+        out: the weights file to write; a reader file where the source has a head of ours. A CLIP
+            with a vision transformer leaves the parts of a head that it has, for `init`.
+        mean: what the weights were trained with, RGB in 0..1; by default CLIP's, or PARSeq's.
         std: see `mean`.
-        head_options: arguments of the oCLIP head that shapes do not tell (numbers of heads).
+        head_options: arguments of the head that shapes do not tell (numbers of heads).
+        model: open_clip's name of a CLIP with a vision transformer in a file, which tells what
+            shapes do not: ViT-B-16, or ViT-B-16-quickgelu for OpenAI's.
+        backbone_options: as `head_options`, of the backbone.
 
     Raises:
         CheckpointMismatchError: an unknown file, or tensors that do not fit; nothing is written.
-        ConfigError: mean without std, or std without mean.
+        ConfigError: mean without std, or std without mean; no model where one is needed, or one
+            where none is.
     """
-    is_tag = not Path(source).exists() and str(source).count("/") == 1
-    state = read_tag(str(source)) if is_tag else read_state(source)
+    state = read_tag(str(source)) if is_tag(source) else read_state(source)
     kind = recognise(state, str(source))
     if kind == "ours":
         raise CheckpointMismatchError(f"{source}: is a weights file of ours already")
@@ -64,16 +72,26 @@ def import_weights(
         raise ConfigError("mean and std of the weights are given together, or neither")
     tensors = {name: tensor.float() if tensor.is_floating_point() else tensor
                for name, tensor in TO_OURS[kind](state).items()}  # fmt: skip
-    statistics = {} if mean is None or std is None else {"mean": list(mean), "std": list(std)}
-    spec = {**clip_resnet_config(tensors), **statistics}
+    quick_gelu = False
+    if is_tag(source):
+        model, _, weights = str(source).partition("/")
+        quick_gelu = open_clip.get_pretrained_cfg(model, weights).get("quick_gelu", False)
+    elif (model is None) == (kind == "clip-vit"):
+        raise ConfigError(
+            "an open_clip model (ViT-B-16, or ViT-B-16-quickgelu for OpenAI's weights) is named "
+            f"for files of CLIP's vision transformers alone, and this is {kind}"
+        )
+    spec, head_spec = _specs(kind, tensors, model or "", quick_gelu)
+    spec |= {} if mean is None or std is None else {"mean": list(mean), "std": list(std)}
+    spec |= backbone_options or {}
     backbone = build(spec)
-    model = torch.nn.ModuleDict({"backbone": backbone})
-    head_spec = None
-    if kind == "oclip":
-        head_spec = {**oclip_config(tensors), **(head_options or {})}
+    modules = torch.nn.ModuleDict({"backbone": backbone})
+    parts = {name: t for name, t in tensors.items() if head_spec or name.startswith("backbone.")}
+    if head_spec is not None:
+        head_spec |= head_options or {}
         given = {"in_channels": backbone.out_channels, "strides": backbone.strides}
-        model["head"] = build(head_spec, **given)
-    load_strict(model, tensors, str(source))
+        modules["head"] = build(head_spec, **given)
+    load_strict(modules, parts, str(source))
     _tell(kind, state, tensors)
     info = WeightsInfo(
         backbone=spec,
@@ -82,23 +100,45 @@ def import_weights(
         strides=tuple(backbone.strides),
         out_channels=tuple(backbone.out_channels),
         head=head_spec,
-        view={"size": [side * 32 for side in head_spec["grid"]]} if head_spec else {},
+        view=_view(kind, spec, head_spec),
         data=f"unknown: converted from {kind} weights ({Path(source).name})",
     )
-    write_weights(out, model.state_dict(), info)
+    write_weights(out, {**tensors, **modules.state_dict()}, info)
     write_card(out, info)
     return kind, info
+
+
+def _specs(
+    kind: Kind, tensors: Mapping[str, Tensor], model: str, quick_gelu: bool
+) -> tuple[dict[str, Any], dict[str, Any] | None]:
+    """What builds the backbone and the head that converted tensors belong to."""
+    if kind in ("clip4str", "parseq"):
+        return reader_config(tensors)
+    if kind == "clip-vit":
+        return clip_vit_config(tensors, model, quick_gelu), None
+    return clip_resnet_config(tensors), oclip_config(tensors) if kind == "oclip" else None
+
+
+def _view(kind: Kind, spec: Mapping[str, Any], head: Mapping[str, Any] | None) -> dict[str, Any]:
+    """What a head was trained on, as far as it is known."""
+    if head is None:
+        return {}
+    if kind == "oclip":
+        return {"size": [side * 32 for side in head["grid"]]}
+    return {"size": spec["size"], "resize": "squash"}
 
 
 def _tell(kind: Kind, state: Mapping[str, Tensor], tensors: Mapping[str, Tensor]) -> None:
     """Say what a conversion leaves behind, changes and assumes."""
     if len(tensors) < len(state):
-        print(f"left behind, no part of the backbone: {len(state) - len(tensors)} tensors")
+        print(f"left behind, no part of ours: {len(state) - len(tensors)} tensors")
     half = sum(t.is_floating_point() and t.dtype != torch.float32 for t in state.values())
     if half:
         print(f"stored as float32: {half} tensors of another precision")
-    if kind == "oclip":
-        print("numbers of attention heads are not in the file: oCLIP's published ones are assumed")
+    if kind in ("oclip", "clip4str", "parseq"):
+        print("numbers of attention heads are not in the file: the published ones are assumed")
+    if kind == "clip4str":
+        print("the activation is not in the file: QuickGELU, the official code's, is assumed")
 
 
 def export_weights(

@@ -20,11 +20,15 @@ from torch import Tensor
 from ocrpretrain.errors import CheckpointMismatchError
 
 PathLike = str | os.PathLike[str]
-Kind = Literal["ours", "oclip", "clip", "mmocr", "mmocr-detector"]
+Kind = Literal["ours", "oclip", "clip4str", "parseq", "clip", "clip-vit", "mmocr", "mmocr-detector"]
 
-# One key of each kind that no other kind has; `module.` is taken off before. The first match wins.
+# Keys of each kind that no other kind has; prefixes of all keys are taken off before. The first
+# match wins.
 MARKS: dict[Kind, tuple[str, ...]] = {
     "ours": ("backbone.trunk.layer1.0.conv1.weight",),
+    "clip4str": ("clip_model.visual.conv1.weight", "visual_decoder.pos_queries"),
+    "parseq": ("encoder.patch_embed.proj.weight", "pos_queries"),
+    "clip-vit": ("visual.transformer.resblocks.0.ln_1.weight", "token_embedding.weight"),
     "oclip": ("visual.layer1.0.conv1.weight", "image_pos", "text_class.weight"),
     "clip": ("visual.layer1.0.conv1.weight",),
     "mmocr-detector": ("backbone.stem.0.weight", "backbone.layer1.0.conv1.weight"),
@@ -35,7 +39,7 @@ MARKS: dict[Kind, tuple[str, ...]] = {
 def read_state(path: PathLike) -> dict[str, Tensor]:
     """The tensors of a safetensors file, or of a torch file: bare, or under `state_dict`.
 
-    A leading `module.` of all keys is taken off.
+    A leading `module.` or `model.` of all keys is taken off.
 
     Raises:
         CheckpointMismatchError: no file, no state dict, or a file that would have to run code.
@@ -53,8 +57,9 @@ def read_state(path: PathLike) -> dict[str, Tensor]:
     wrong = [str(key) for key, value in content.items() if not isinstance(value, Tensor)]
     if wrong:
         raise CheckpointMismatchError(f"{path}: not tensors: {', '.join(wrong[:5])}")
-    if all(key.startswith("module.") for key in content):
-        content = {key.removeprefix("module."): tensor for key, tensor in content.items()}
+    for prefix in ("module.", "model."):
+        if all(key.startswith(prefix) for key in content):
+            content = {key.removeprefix(prefix): tensor for key, tensor in content.items()}
     return dict(content)
 
 
@@ -92,6 +97,11 @@ def _nothing(*_: object) -> None:
     return None
 
 
+def is_tag(source: PathLike) -> bool:
+    """Whether it is no file but speaks like a tag of open_clip: MODEL/WEIGHTS."""
+    return not Path(source).exists() and str(source).count("/") == 1
+
+
 def read_tag(tag: str) -> dict[str, Tensor]:
     """The state dict of an open_clip model, such as `RN50/openai`, through open_clip's own cache.
 
@@ -102,8 +112,8 @@ def read_tag(tag: str) -> dict[str, Tensor]:
 
     model, _, pretrained = tag.partition("/")
     if (model, pretrained) not in open_clip.list_pretrained():
-        known = [f"{m}/{p}" for m, p in open_clip.list_pretrained() if m.startswith("RN")]
-        raise CheckpointMismatchError(f"{tag}: no tag of open_clip; of ResNets, {', '.join(known)}")
+        known = [f"{m}/{p}" for m, p in open_clip.list_pretrained() if m == model or p == "openai"]
+        raise CheckpointMismatchError(f"{tag}: no tag of open_clip, as are {', '.join(known)}")
     try:
         return dict(open_clip.create_model(model, pretrained=pretrained).state_dict())
     except (OSError, RuntimeError) as error:
@@ -121,6 +131,6 @@ def recognise(state: Mapping[str, Tensor], where: str) -> Kind:
             return kind
     shown = ", ".join(sorted(state)[:5])
     raise CheckpointMismatchError(
-        f"{where}: neither oCLIP, a CLIP ResNet, MMOCR's CLIPResNet, nor a detector with one; "
-        f"its keys begin with {shown}"
+        f"{where}: neither oCLIP, CLIP4STR, PARSeq, CLIP, MMOCR's CLIPResNet, nor a "
+        f"detector with one; its keys begin with {shown}"
     )

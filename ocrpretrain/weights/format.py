@@ -186,3 +186,9 @@ def initialise(module: nn.Module, files: Iterable[Mapping[str, Any]]) -> list[st
         filled |= claimed
     module.load_state_dict({**own, **filled}, strict=True)
     return sorted(own.keys() - filled.keys())
+
+
+def after(files: Iterable[Mapping[str, Any]]) -> str:
+    """What the files of an `init` were trained on, to be said behind a run's own data."""
+    seen = dict.fromkeys(read_info(entry["file"]).data for entry in files)
+    return f", after {' and '.join(seen)}" if seen else ""

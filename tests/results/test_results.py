@@ -12,7 +12,7 @@ import pytest
 
 from ocrpretrain.errors import DataError
 from ocrpretrain.evaluation.detection import Counts, Detections, ImageMatch
-from ocrpretrain.results.leaderboard import as_csv, log_to_wandb, markdown, rows
+from ocrpretrain.results.leaderboard import as_csv, boards, log_to_wandb, markdown
 from ocrpretrain.results.record import (
     append_result,
     image_counts,
@@ -67,7 +67,7 @@ def test_rows_average_seeds_and_compare_with_random(tmp_path):
     for seed, hmean in enumerate((0.4, 0.5, 0.6)):
         append_result(file, record("none", seed, hmean), counts_of_two_images())
         append_result(file, record("OCLIPHead", seed, hmean + 0.1), counts_of_two_images())
-    table = {row["head"]: row for row in rows(file)}
+    table = {row["head"]: row for row in boards(file)[0].rows}
     ours = table["OCLIPHead"]
     assert ours["n"] == 3 and ours["hmean"] == pytest.approx(0.6)
     assert ours["std"] == pytest.approx(0.1) and ours["delta"] == pytest.approx(0.1)
@@ -79,7 +79,7 @@ def test_rows_average_seeds_and_compare_with_random(tmp_path):
 def test_one_run_has_an_interval_over_images_and_says_so(tmp_path):
     file = tmp_path / "results.jsonl"
     append_result(file, record(), counts_of_two_images())
-    (row,) = rows(file)
+    (row,) = boards(file)[0].rows
     assert row["interval"] == "images" and row["std"] is None and row["low"] <= row["high"]
 
 
@@ -87,7 +87,7 @@ def test_rows_of_another_recipe_are_not_compared_silently(tmp_path):
     file = tmp_path / "results.jsonl"
     append_result(file, record(), counts_of_two_images())
     append_result(file, record("OCLIPHead", config_hash="b"), counts_of_two_images())
-    table = {row["head"]: row for row in rows(file)}
+    table = {row["head"]: row for row in boards(file)[0].rows}
     assert table["none"]["note"] == "" and table["none"]["delta"] == 0
     assert "not comparable" in table["OCLIPHead"]["note"] and table["OCLIPHead"]["delta"] is None
 
@@ -96,16 +96,16 @@ def test_repeated_seeds_are_marked(tmp_path):
     file = tmp_path / "results.jsonl"
     for _ in range(2):
         append_result(file, record(), counts_of_two_images())
-    assert "2 runs share 1 seeds" in rows(file)[0]["note"]
+    assert "2 runs share 1 seeds" in boards(file)[0].rows[0]["note"]
 
 
 def test_views_show_the_same_numbers(tmp_path):
     file = tmp_path / "results.jsonl"
     append_result(file, record(hmean=0.123456), counts_of_two_images())
-    table = rows(file)
-    lines = markdown(table).splitlines()
+    (board,) = boards(file)
+    lines = markdown(board).splitlines()
     assert len(lines) == 3 and "0.1235" in lines[2] and "| – |" in lines[2]
-    (row,) = csv.DictReader(io.StringIO(as_csv(table)))
+    (row,) = csv.DictReader(io.StringIO(as_csv(board)))
     assert float(row["hmean"]) == 0.123456
 
 
@@ -113,7 +113,7 @@ def test_views_show_the_same_numbers(tmp_path):
 def test_the_wandb_table_lies_in_the_offline_run(tmp_path):
     file = tmp_path / "results.jsonl"
     append_result(file, record(), counts_of_two_images())
-    where = log_to_wandb(rows(file), tmp_path, "offline")
+    where = log_to_wandb(boards(file), tmp_path, "offline")
     tables = list(where.rglob("*.table.json"))
     assert len(tables) == 1
     assert "CLIPResNet (width 16)" in json.dumps(json.loads(tables[0].read_text()))

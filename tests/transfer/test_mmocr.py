@@ -97,9 +97,10 @@ def test_a_finished_run_is_not_overwritten_unless_asked(runs, transfer_file):
 
 
 def test_the_leaderboard_compares_with_random(runs):
-    from ocrpretrain.results.leaderboard import rows
+    from ocrpretrain.results.leaderboard import boards
 
-    table = rows(runs[0] / "results.jsonl")
+    (board,) = boards(runs[0] / "results.jsonl")
+    table = board.rows
     assert {row["head"] for row in table} == {"none", "ColourHead"}
     assert all(row["delta"] is not None and not row["note"] for row in table)
 

@@ -72,7 +72,7 @@ def test_mmocr_there_and_back_is_bit_equal(tmp_path, ours, capsys):
     torch.save({"meta": {}, "state_dict": detector}, tmp_path / "detector.pth")
     statistics = ((0.1, 0.2, 0.3), (0.4, 0.5, 0.6))
     kind, info = import_weights(tmp_path / "detector.pth", tmp_path / "d.safetensors", *statistics)
-    assert "left behind, no part of the backbone: 1 tensors" in capsys.readouterr().out
+    assert "left behind, no part of ours: 1 tensors" in capsys.readouterr().out
     with pytest.raises(ConfigError, match="together"):
         import_weights(tmp_path / "detector.pth", tmp_path / "x.safetensors", mean=(0.5,) * 3)
     half = {k: t.half() if t.is_floating_point() else t for k, t in state.items()}

@@ -1,0 +1,41 @@
+"""Recomputes a reader's row from the answers that are stored beside it."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import math
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from ocrpretrain.evaluation.word_scores import Answer, score, summarize
+from ocrpretrain.evaluation.word_sets import flag
+
+
+def word_problems(record: Mapping[str, Any], file: Path) -> list[str]:
+    """All numbers of a record that its answers do not have."""
+    with gzip.open(file, "rt", encoding="utf-8") as stream:
+        stored = json.load(stream)["answers"]
+    answers = {name: [Answer(*row) for row in rows] for name, rows in stored.items()}
+    sets = {name: score(found) for name, found in answers.items()}
+    for name, one in sets.items():
+        one["flag"] = flag(name, one["36"]["words"])
+    # Times cannot be recomputed.
+    shown = {
+        name: {key: value for key, value in one.items() if key != "ms"}
+        for name, one in record["sets"].items()
+    }
+    problems = _differences("sets", shown, sets)
+    return [*problems, *_differences("metrics", record["metrics"], summarize(answers))]
+
+
+def _differences(where: str, shown: Any, own: Any) -> Iterator[str]:
+    if isinstance(shown, Mapping) and isinstance(own, Mapping):
+        for key in [*shown, *(key for key in own if key not in shown)]:
+            yield from _differences(f"{where}.{key}", shown.get(key), own.get(key))
+    elif isinstance(own, float) and isinstance(shown, (int, float)):
+        if not math.isclose(shown, own, rel_tol=1e-9, abs_tol=1e-12):
+            yield f"{where}: {shown} shown, {own} recomputed"
+    elif shown != own:
+        yield f"{where}: {shown} shown, {own} recomputed"
