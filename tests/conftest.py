@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from reader_files import pictures, reader_file  # noqa: F401 fixtures
 from safetensors.torch import load_file
 
 ROOT = Path(__file__).parents[1]

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from ocrpretrain.backbones import ClipViT
+from ocrpretrain.data.rectify import croppable
 from ocrpretrain.data.sources.base import AnnotatedImage, Source, Word
 from ocrpretrain.data.views import VIEWS, Sample
 from ocrpretrain.drawing import draw_attention, tile
@@ -45,14 +46,14 @@ class WordFileReader:
         self.upright, self.batch_size = upright, batch_size
 
     def read(self, items: Iterable[AnnotatedImage]) -> Iterator[Answer]:
-        """One answer per picture, in order."""
+        """One answer per picture, in order; one without a legible word is read as a whole."""
         items = iter(items)
         while group := list(islice(items, self.batch_size)):
             turned = [self.samples(item) for item in group]
             found = self._answers([sample for samples in turned for sample in samples])
             for item, samples in zip(group, turned, strict=True):
                 best = max((next(found) for _ in samples), key=lambda answer: answer.score)
-                label = " ".join(samples[0].text) if item.words else ""
+                label = " ".join(samples[0].text) if croppable(item.words) else ""
                 yield best._replace(id=item.id, label=label)
 
     def read_source(self, source: Source) -> Iterator[Answer]:
@@ -61,7 +62,7 @@ class WordFileReader:
 
     def samples(self, item: AnnotatedImage) -> list[Sample]:
         """A picture as the head sees it, a tall one also turned."""
-        item = item if item.words else as_word(item.image, item.id)
+        item = item if croppable(item.words) else as_word(item.image, item.id)
         first = self.view(item, seed=0)
         height, width = item.image.shape[:2]
         if not self.upright or height < TALL * width:
@@ -79,7 +80,8 @@ class WordFileReader:
         sample = self.samples(item)[0]
         batch = self.collate([sample])
         features = self.head.encode(self.backbone, batch)
-        text = self.head.predict(features, batch).texts[0]
+        found = self.head.predict(features, batch)
+        text, _ = found.branches.get("visual", [(found.texts[0], 0.0)])[0]
         try:
             maps = self.head.attention(features, batch)[0]
         except TypeError as error:

@@ -1,0 +1,71 @@
+"""Reader files of small, untrained heads that read words."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from ocrpretrain.config import build, digest
+from ocrpretrain.weights.format import WeightsInfo, write_weights
+
+BACKBONE = {
+    "type": "ocrpretrain.backbones.ClipViT", "size": [32, 64], "patch": [8, 8], "width": 32,
+    "layers": 1, "heads": 2,
+}  # fmt: skip
+CONFIG = {"seed": 3, "head": {"type": "x"}, "data": {"batch_size": 1}}  # of their training
+HEADS = {
+    "clip4str": {
+        "type": "ocrpretrain.heads.CLIP4STRHead", "width": 24, "heads": 4,
+        "text": {"width": 16, "heads": 2, "layers": 1},
+    },
+    "ctc": {"type": "ocrpretrain.heads.CTCHead"},
+}  # fmt: skip
+
+
+@torch.no_grad()
+def write_reader(path: Path, name: str) -> Path:
+    """A reader file whose answers differ from picture to picture."""
+    torch.manual_seed(0)
+    backbone = build(BACKBONE)
+    given = {"in_channels": backbone.out_channels, "strides": backbone.strides}
+    head = build(HEADS[name], **given)
+    for parameter in [*backbone.parameters(), *head.parameters()]:
+        torch.nn.init.normal_(parameter, std=0.4)
+    if name == "clip4str":  # as drawn, all pictures would read alike
+        torch.nn.init.normal_(head.memory.project[0].weight, std=3.0)
+        head.visual_decoder.head.bias[0] = 1.0
+    info = WeightsInfo(
+        *(BACKBONE, backbone.mean, backbone.std, backbone.strides, backbone.out_channels),
+        head=HEADS[name],
+        view={"size": [32, 64], "resize": "squash"},
+        data="generated",
+        images_seen=7,
+        config_hash=digest(CONFIG),
+        seed=3,
+    )
+    model = torch.nn.ModuleDict({"backbone": backbone, "head": head})
+    write_weights(path, model.state_dict(), info)
+    return path
+
+
+@pytest.fixture(params=["clip4str", "ctc"])
+def reader_file(request, tmp_path):
+    return write_reader(tmp_path / f"{request.param}.safetensors", request.param)
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    """A folder of pictures of every shape, one in a folder below, and a file that is none."""
+    folder = tmp_path / "pictures"
+    (folder / "below").mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    sizes = {"a.png": (32, 90), "b.jpg": (20, 60), "below/c.webp": (64, 64), "dot.png": (1, 1)}
+    for name, size in {**sizes, "strip.png": (3, 10000), "tall.png": (10000, 3)}.items():
+        Image.fromarray(rng.integers(0, 255, (*size, 3), dtype=np.uint8)).save(folder / name)
+    (folder / "broken.png").write_bytes(b"no picture")
+    (folder / "notes.txt").write_text("not read")
+    return folder

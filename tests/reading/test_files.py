@@ -1,0 +1,48 @@
+"""`tools/read.py`: files and folders, JSON lines that go on after a kill, pictures of any shape."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from test_tools import run
+
+from ocrpretrain.errors import DataError
+from ocrpretrain.reading.files import find_images, read
+
+
+def test_a_folder_is_read_and_what_cannot_be_read_is_named(reader_file, pictures, tmp_path):
+    out = tmp_path / "out.jsonl"
+    lines = list(read(reader_file, [pictures], out))
+    rows = [json.loads(line) for line in out.read_text("utf-8").splitlines()]
+    names = ["a.png", "b.jpg", "below/c.webp", "dot.png", "strip.png", "tall.png"]
+    assert [row["file"] for row in rows] == [str(pictures / name) for name in names]
+    assert all(0 <= row["score"] <= 1 and isinstance(row["text"], str) for row in rows)
+    assert ("branches" in rows[0]) == ("clip4str" in reader_file.name)
+    assert lines[0].startswith(f"{pictures / 'a.png'}: {rows[0]['text']}")
+    assert "broken.png" in lines[-2] and "6 words, " in lines[-1] and "1 unreadable" in lines[-1]
+
+
+def test_a_run_that_was_killed_goes_on(reader_file, pictures, tmp_path):
+    out = tmp_path / "out.jsonl"
+    list(read(reader_file, [pictures], out))
+    whole = out.read_text("utf-8")
+    out.write_text(whole[: whole.index("\n", 100) + 20], "utf-8")  # half a line at the end
+    lines = list(read(reader_file, [pictures], out))
+    assert out.read_text("utf-8") == whole
+    assert " were there already" in lines[-1] and not lines[-1].startswith("6 words")
+
+
+def test_paths_that_are_wrong_are_all_named(tmp_path):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError) as error:
+        find_images([tmp_path / "none.png", tmp_path / "empty"])
+    assert "none.png: no such file" in str(error.value) and "no picture" in str(error.value)
+
+
+def test_the_tool(reader_file, pictures, tmp_path, monkeypatch, capsys):
+    arguments = [str(reader_file), str(pictures / "a.png"), "--upright"]
+    save = ["--save", str(tmp_path / "drawn")] if "clip4str" in reader_file.name else []
+    assert run(monkeypatch, "read", *arguments, *save) == 0
+    assert "1 words, " in capsys.readouterr().out
+    assert not save or (tmp_path / "drawn" / "a.png").stat().st_size > 1000
