@@ -1,6 +1,6 @@
 # CLIP4STR-B/16 as published (TIP 2024), on our generated words: 224 x 224, batch 1024, 16 epochs.
 # Command:  python tools/pretrain.py configs/pretrain/clip4str_vit-b-16_16e_synthetic-words.py
-# It starts from CLIP, converted before (tools/convert.py, ViT-B-16-quickgelu/openai).
+# It starts from CLIP: python tools/convert.py ViT-B-16/openai clip.safetensors
 # Hardware: 8 GPUs of 128 images each. Time and result: not measured.
 _base_ = ["../_base_/runtime.py"]
 
@@ -8,7 +8,7 @@ backbone = dict(type="ocrpretrain.backbones.ClipViT", name="ViT-B-16-quickgelu")
 head = dict(
     type="ocrpretrain.heads.CLIP4STRHead", charset=94, width=512, text="ViT-B-16-quickgelu"
 )
-init = [dict(file="clip.safetensors")]
+init = [dict(file="clip.safetensors", only=["backbone.", "head.memory.", "head.text."])]
 freeze = [
     "head.text.tower.token_embedding", "head.text.tower.positional_embedding",
     *[f"head.text.tower.transformer.resblocks.{i}." for i in range(6)],
