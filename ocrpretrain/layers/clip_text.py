@@ -9,7 +9,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
 
 from ocrpretrain.data.charset import DIGITS_LOWER, Charset
 from ocrpretrain.data.tokenizer import clip_ids
@@ -39,9 +41,9 @@ class Text(NamedTuple):
 class CLIPText(nn.Module):
     """CLIP's text tower and projection (its names) with a short context.
 
-    On a CPU equal words are encoded once, and without gradients again only when the weights have
-    changed. On other devices, and where compiled, every word is
-    encoded, with tensors of constant sizes alone: the host neither waits nor compiles again.
+    On a CPU equal words are encoded once, without what lies behind the longest one, and without
+    gradients again only when the weights have changed. On other devices, and where compiled, every
+    word is encoded, with tensors of constant sizes: the host neither waits nor compiles again.
 
     Args:
         charset: of the words.
@@ -92,11 +94,14 @@ class CLIPText(nn.Module):
         return [Charset(DIGITS_LOWER).filter(text) for text in texts] if self.official else texts
 
     def _distinct(self, ids_NS: Tensor) -> Text:
+        """Each word once, and no more tokens than the longest one has."""
         words, room, device = self.words(ids_NS), self.context - 2, ids_NS.device
         distinct = list(dict.fromkeys(words))
         pairs = [clip_ids(word) for word in distinct]
-        rows = [[START, *row[:room], END, *[0] * (room - len(row))] for row in pairs]
-        ids_UT = torch.tensor(rows, device=device)
+        rows = [torch.tensor([START, *row[:room], END]) for row in pairs]
+        ids_UT = pad_sequence(rows, batch_first=True).to(device)
+        if self.official:  # its cross branch sees the padding
+            ids_UT = F.pad(ids_UT, (0, self.context - ids_UT.shape[1]))
         cut_U = torch.tensor([max(0, len(row) - room) for row in pairs], device=device)
         tokens = self.encode(ids_UT) if torch.is_grad_enabled() else self._known(distinct, ids_UT)
         places = {word: place for place, word in enumerate(distinct)}
@@ -110,9 +115,11 @@ class CLIPText(nn.Module):
             self._state, self._memory = state, {}
         new = [place for place, word in enumerate(words) if word not in self._memory]
         if new:
-            found = zip(new, self.encode(ids_UT[new]), strict=True)
-            self._memory |= {words[place]: tokens for place, tokens in found}
-        return torch.stack([self._memory[word] for word in words])
+            for place, tokens, behind in zip(
+                new, self.encode(ids_UT[new]), _behind_end(ids_UT[new]), strict=True
+            ):
+                self._memory[words[place]] = tokens if self.official else tokens[~behind]
+        return pad_sequence([self._memory[word] for word in words], batch_first=True)
 
 
 def _behind_end(ids_UT: Tensor) -> Tensor:
