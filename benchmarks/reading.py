@@ -9,9 +9,11 @@ ratio: the bound that FLOPs allow. Activation memory is what autograd saves for 
   python benchmarks/reading.py --size nano --images 64
   python benchmarks/reading.py --tokens                   # microseconds per word of the tokenizer
 
+  python benchmarks/reading.py --rates 1 64               # ms and words/s of reading, images/s
+
 Strings of an untrained reader are noise: in training the text encoder is given each word's label in
 --agree of the orders, as a trained reader does, and one wrong character in the rest. How many were
-distinct is printed. On a GPU where there is one; milliseconds per image at batch 1 are printed there too.
+distinct is printed. All on a GPU where there is one.
 """
 
 from __future__ import annotations
@@ -210,6 +212,36 @@ def compare(name: str, model: Model, forms: dict[str, Form], rounds: int, train:
     )
 
 
+def print_rates(size: str, images: int, rounds: int) -> None:
+    """Reading from images to strings, and a training step without its optimizer, at one batch."""
+    model = Model(size, images, 0.9)
+    head, backbone = model.head.eval(), model.backbone.eval()
+
+    def read() -> None:
+        with torch.no_grad():
+            head.predict(backbone(model.image), None)
+
+    def train() -> None:
+        training(model, True)["fast"]().backward()
+
+    seconds = {}
+    for name, run in (("read", read), ("train", train)):
+        taken = []
+        for _ in range(rounds + 1):
+            start = time.perf_counter()
+            run()
+            if DEVICE.type == "cuda":
+                torch.cuda.synchronize()
+            taken.append(time.perf_counter() - start)
+        seconds[name] = statistics.median(taken[1:]) / images
+        model.head.train(), model.backbone.train()
+    print(
+        f"batch {images}: reading {1000 * seconds['read']:.1f} ms a word "
+        f"({1 / seconds['read']:.1f} words/s), training {1 / seconds['train']:.1f} images/s",
+        flush=True,
+    )
+
+
 def time_tokens(words: int = 50_000) -> None:
     """Microseconds per word, from ids to CLIP's byte pairs, when all were seen before."""
     head = CLIP4STRHead([8], [8], **SIZES["nano"][1])
@@ -238,11 +270,16 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--agree", type=float, default=0.9)
     parser.add_argument("--tokens", action="store_true")
+    parser.add_argument("--rates", type=int, nargs="+", metavar="IMAGES")
     args = parser.parse_args()
     if args.tokens:
         time_tokens()
         return
     torch.manual_seed(0)
+    if args.rates:
+        for images in args.rates:
+            print_rates(args.size, images, args.rounds)
+        return
     model = Model(args.size, args.images, args.agree)
     where = torch.cuda.get_device_name() if DEVICE.type == "cuda" else "CPU"
     print(f"{args.size}, {args.images} images, {where}, {torch.get_num_threads()} threads")
