@@ -18,8 +18,8 @@ def main() -> None:
     args = parser.parse_args()
     if args.words or Path(args.run).is_file():
         from ocrpretrain.errors import ConfigError
-        from ocrpretrain.evaluation.readers import evaluate_words
         from ocrpretrain.evaluation.word_scores import table
+        from ocrpretrain.reading.evaluate import evaluate_words
 
         if not args.words or args.test:
             raise ConfigError("a reader file is evaluated on --words SET ..., without --test")

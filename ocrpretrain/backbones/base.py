@@ -9,7 +9,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-Stride = int | tuple[int, int]  # a pair is of height and width
+from ocrpretrain.strides import Stride
+
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 
@@ -60,8 +61,3 @@ class Backbone(nn.Module, ABC):
     @abstractmethod
     def forward(self, image: Tensor, mask: Tensor | None = None) -> Features:
         """Features of normalised images (B, 3, H, W); H and W are multiples of `size_divisor`."""
-
-
-def sides(stride: Stride) -> tuple[int, int]:
-    """A stride as a pair of height and width."""
-    return (stride, stride) if isinstance(stride, int) else (stride[0], stride[1])

@@ -12,7 +12,6 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from ocrpretrain.backbones.base import Stride, sides
 from ocrpretrain.data.augment import photometric
 from ocrpretrain.data.loader import EpochSampler, ResumableLoader
 from ocrpretrain.data.sources.bad import check_bad
@@ -22,6 +21,7 @@ from ocrpretrain.data.sources.noisy_labels import NoisyLabels, WeakLabels
 from ocrpretrain.data.sources.part import Part
 from ocrpretrain.data.views import VIEWS, Sample, View
 from ocrpretrain.errors import ConfigError, DataError
+from ocrpretrain.strides import Stride, sides
 
 VALIDATION_EPOCH = 2**31  # seeds of the validation view never meet those of a training epoch
 

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Required, 
 
 from torch import Tensor, nn
 
-from ocrpretrain.backbones.base import Backbone, Features, Stride
+from ocrpretrain.backbones.base import Backbone, Features
 from ocrpretrain.errors import ConfigError
+from ocrpretrain.strides import Stride
 
 if TYPE_CHECKING:
     from ocrpretrain.data.views import Sample

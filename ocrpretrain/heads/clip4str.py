@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ocrpretrain.backbones.base import Features, Stride
+from ocrpretrain.backbones.base import Features
 from ocrpretrain.data.charset import Charset
 from ocrpretrain.errors import ConfigError
 from ocrpretrain.heads.base import HeadOutput, Prediction
@@ -28,6 +28,7 @@ from ocrpretrain.layers.clip_text import CLIPText, Text
 from ocrpretrain.layers.distributed import global_mean
 from ocrpretrain.layers.memory import Memory
 from ocrpretrain.layers.word_decoder import WordDecoder
+from ocrpretrain.strides import Stride
 
 
 class Reading(NamedTuple):

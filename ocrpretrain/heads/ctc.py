@@ -12,13 +12,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
-from ocrpretrain.backbones.base import Features, Stride, sides
+from ocrpretrain.backbones.base import Features
 from ocrpretrain.data.charset import Charset
 from ocrpretrain.heads.base import HeadOutput, Prediction
 from ocrpretrain.heads.ctc_batch import CTCBatch, CTCCollator
 from ocrpretrain.heads.word_reader import WordReader
 from ocrpretrain.layers.attention_pool import grid_mask
 from ocrpretrain.layers.distributed import global_mean
+from ocrpretrain.strides import Stride, sides
 
 COLUMN = 4  # pixels: a word of 128 has 32 columns, for 25 characters of which some stand twice
 

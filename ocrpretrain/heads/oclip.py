@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ocrpretrain.backbones.base import Features, Stride
+from ocrpretrain.backbones.base import Features
 from ocrpretrain.data.charset import Charset
 from ocrpretrain.data.tokenizer import BpeTokenizer, CharacterTokenizer
 from ocrpretrain.errors import ConfigError
@@ -29,6 +29,7 @@ from ocrpretrain.layers.packing import Packed
 from ocrpretrain.layers.positions import resize_grid
 from ocrpretrain.layers.text_tower import CharacterBag, TextTower
 from ocrpretrain.layers.visual_decoder import VisualTextualDecoder
+from ocrpretrain.strides import Stride
 
 MAX_LOGIT_SCALE = 4.6052  # ln 100, CLIP's bound
 

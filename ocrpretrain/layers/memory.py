@@ -6,14 +6,18 @@ Shapes: B images, C_i channels of map i, h, w cells, P prefix tokens, L = P + h*
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ocrpretrain.backbones.base import Features, Stride, sides
 from ocrpretrain.errors import ConfigError
 from ocrpretrain.layers.attention_pool import grid_mask
+from ocrpretrain.strides import Stride, sides
+
+if TYPE_CHECKING:
+    from ocrpretrain.backbones.base import Features
 
 
 class Memory(nn.Module):

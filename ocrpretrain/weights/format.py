@@ -17,8 +17,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from ocrpretrain.backbones.base import Stride
 from ocrpretrain.errors import CheckpointMismatchError
+from ocrpretrain.strides import Stride
 
 KEY = "ocrpretrain"  # of the metadata; safetensors holds strings, so the value is JSON
 VERSION = 1

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from ocrpretrain.errors import DataError
 from ocrpretrain.evaluation.calibration import calibration_error
 from ocrpretrain.evaluation.word_scores import Answer, score, summarize, table
-from ocrpretrain.evaluation.word_sets import flag, open_set, usual_name
+from ocrpretrain.evaluation.word_sets import flag, usual_name
+from ocrpretrain.reading.word_sets import open_set
 
 
 def answer(text: str, label: str, confidence: float = 0.5, visual: str | None = None) -> Answer:

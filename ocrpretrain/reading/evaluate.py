@@ -15,8 +15,9 @@ from rich.progress import track
 from ocrpretrain.environment import describe, file_sha256
 from ocrpretrain.errors import ConfigError
 from ocrpretrain.evaluation.word_scores import Answer, score, summarize
-from ocrpretrain.evaluation.word_sets import WordSet, flag, open_set
-from ocrpretrain.reading import WordFileReader
+from ocrpretrain.evaluation.word_sets import flag
+from ocrpretrain.reading.word_sets import WordSet, open_set
+from ocrpretrain.reading.words import WordFileReader
 from ocrpretrain.results.record import append_result, recipe_hash
 from ocrpretrain.weights.format import read_info
 

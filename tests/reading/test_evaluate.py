@@ -15,7 +15,7 @@ from test_tools import run
 
 from ocrpretrain.environment import file_sha256
 from ocrpretrain.errors import ConfigError
-from ocrpretrain.evaluation.readers import evaluate_words
+from ocrpretrain.reading.evaluate import evaluate_words
 from ocrpretrain.results.leaderboard import as_csv, boards, log_to_wandb, markdown
 from ocrpretrain.results.record import recipe_hash
 from ocrpretrain.results.significance import share_interval
