@@ -54,6 +54,7 @@ class CLIP4STRHead(WordReader):
         width: channels of the decoders (D): the image's tokens are projected to it (CLIP's
             `visual.proj`). None takes the backbone's channels as they are, as PARSeq does.
         stride: see `Memory`: the map that is read, the last one by default.
+        positions: see `Memory`; for backbones without a transformer.
         heads: attention heads of the decoders.
         layers: of the decoders.
         dropout: of the decoders.
@@ -81,6 +82,7 @@ class CLIP4STRHead(WordReader):
         charset: str | int = 94,
         width: int | None = 512,
         stride: int | None = None,
+        positions: bool = False,
         heads: int = 8,
         layers: int = 1,
         dropout: float = 0.1,
@@ -97,7 +99,7 @@ class CLIP4STRHead(WordReader):
         self.charset, self.max_label_length = Charset.load(charset), max_label_length
         self.orders, self.refine, self.official = orders, refine, compat == "official"
         self.answer = answer if cross_branch else "visual"
-        self.memory = Memory(in_channels, strides, width, stride)
+        self.memory = Memory(in_channels, strides, width, stride, positions)
         sizes = (self.memory.width, heads, layers, len(self.charset), max_label_length + 1)
         self.visual_decoder = WordDecoder(*sizes, dropout=dropout)
         self.cross_decoder = self.text = None

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from ocrpretrain.errors import ConfigError
 from ocrpretrain.layers.attention_pool import grid_mask
+from ocrpretrain.layers.positions import sine_grid
 from ocrpretrain.strides import Stride, sides
 
 if TYPE_CHECKING:
@@ -30,9 +31,12 @@ class Memory(nn.Module):
             `visual.proj`; None leaves the last map's channels as they are.
         stride: where given, the map of this stride and every coarser one are projected, resized to
             it and summed, so that no stage stays untrained and cells are as fine as it.
+        positions: normalise the cells and add sines of where they are, for maps of convolutions,
+            which hardly tell.
 
     Raises:
-        ConfigError: no map of this stride, or a stride without width.
+        ConfigError: no map of this stride, a stride without width, or positions with a width that
+            is no multiple of 4.
     """
 
     def __init__(
@@ -41,12 +45,16 @@ class Memory(nn.Module):
         strides: Sequence[Stride],
         width: int | None,
         stride: int | None = None,
+        positions: bool = False,
     ) -> None:
         super().__init__()
         self.width = width or in_channels[-1]
         found = [sides(each) for each in strides]
         if stride is not None and ((stride, stride) not in found or width is None):
             raise ConfigError(f"no map of stride {stride} (there are {list(strides)}), or no width")
+        if positions and self.width % 4:
+            raise ConfigError(f"positions need a width that is a multiple of 4, found {self.width}")
+        self.norm = nn.LayerNorm(self.width) if positions else None
         self.first = -1 if stride is None else found.index((stride, stride)) - len(found)
         self.project: nn.Module = nn.Identity()
         if width is not None:
@@ -61,6 +69,9 @@ class Memory(nn.Module):
         for place, map_BChw in enumerate(maps[1:], 1):
             coarse_BDhw = self._tokens(map_BChw, place).mT.unflatten(2, tuple(map_BChw.shape[2:]))
             tokens_BLD = tokens_BLD + F.interpolate(coarse_BDhw, size).flatten(2).mT
+        if self.norm is not None:
+            place_LD = sine_grid(size, self.width, tokens_BLD.device)
+            tokens_BLD = self.norm(tokens_BLD) + place_LD
         padding = grid_mask(features.mask, *size)
         if features.prefix is not None:
             prefix_BPD = self._project(features.prefix, len(maps) - 1)

@@ -1,7 +1,8 @@
-"""Learned position tables for grids of another size than they were trained with."""
+"""Positions of a grid's cells: learned tables at another size, and sines at any."""
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -22,3 +23,25 @@ def resize_grid(table: Tensor, grid: tuple[int, int], size: tuple[int, int]) -> 
     image = table.float().T.reshape(1, -1, *grid)
     image = F.interpolate(image, size, mode="bicubic", align_corners=False, antialias=True)
     return image.flatten(2)[0].T.to(table.dtype)
+
+
+def sine_grid(size: tuple[int, int], channels: int, device: torch.device | None = None) -> Tensor:
+    """(h*w, C): sines of the row in the first half of the channels, of the column in the second.
+
+    Wavelengths grow from 2 pi to 10,000 * 2 pi cells (Vaswani et al. 2017), in each half.
+
+    Args:
+        size: (h, w).
+        channels: C, a multiple of 4.
+        device: of the table.
+    """
+    parts = []
+    for cells in size:
+        rate = 10000 ** -(torch.arange(channels // 4, device=device) * 4 / channels)
+        angle = torch.arange(cells, device=device)[:, None] * rate
+        parts.append(torch.cat([angle.sin(), angle.cos()], 1))
+    rows, columns = parts
+    both = torch.cat(
+        [rows[:, None].expand(-1, size[1], -1), columns[None].expand(size[0], -1, -1)], 2
+    )
+    return both.flatten(0, 1)

@@ -45,6 +45,22 @@ def test_padding_hides_cells_and_never_the_prefix():
     assert not padding[0].any() and padding[1].tolist() == [False] + [False, True, True, True] * 2
 
 
+def test_cells_tell_where_they_are():
+    """Also those of a map that is the same everywhere; the prefix has no place."""
+    maps = (torch.ones(1, 8, 3, 5),)
+    memory = Memory((8,), (8,), None, positions=True)
+    tokens, _ = memory(Features(maps, torch.ones(1, 1, 8)))
+    cells = tokens[0, 1:].unflatten(0, (3, 5))
+    assert len({tuple(row) for row in tokens[0].tolist()}) == 16
+    assert torch.allclose(cells[:, 0, :4], cells[:, 4, :4])  # the same rows
+    assert torch.allclose(cells[0, :, 4:], cells[2, :, 4:])  # and columns
+    assert torch.allclose(
+        cells[1, 2], torch.tensor([0.84, 0.01, 0.54, 1.0, 0.91, 0.02, -0.42, 1.0]), atol=0.01
+    )
+    with pytest.raises(ConfigError, match="multiple of 4"):
+        Memory((6,), (8,), None, positions=True)
+
+
 @pytest.mark.parametrize(("width", "stride"), [(5, 2), (None, 8)])
 def test_wrong_strides(width, stride):
     with pytest.raises(ConfigError, match="no map of stride"):
