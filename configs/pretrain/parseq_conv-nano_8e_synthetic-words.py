@@ -4,5 +4,5 @@ _base_ = ["./ctc_conv-nano_8e_synthetic-words.py"]
 
 head = dict(
     _delete_=True, type="ocrpretrain.heads.CLIP4STRHead", charset=94, cross_branch=False,
-    width=192, heads=6, positions=True,
+    width=192, heads=6, positions=True, dropout=0.0,  # generated words never run out
 )  # fmt: skip

@@ -52,15 +52,24 @@ class CachedAttention(nn.Module):
         """
         q_BnQd = q_BnQd.expand(len(kv[0]), -1, -1, -1)
         dropout = self.dropout if self.training else 0.0
-        out = F.scaled_dot_product_attention(q_BnQd, *kv, attn_mask=keep, dropout_p=dropout)
+        if q_BnQd.is_cpu and q_BnQd.dtype == torch.bfloat16 and torch.is_grad_enabled():
+            # The fused backward is up to 7 times as slow there (benchmarks/attention.py).
+            out = F.dropout(_weights(q_BnQd, kv[0], keep), dropout) @ kv[1]
+        else:
+            out = F.scaled_dot_product_attention(q_BnQd, *kv, attn_mask=keep, dropout_p=dropout)
         return self.out_proj(out.transpose(1, 2).flatten(2))
 
     def weights(self, q_BnQd: Tensor, kv: KeyValue, keep: Tensor | None = None) -> Tensor:
         """(B, Q, L) attention averaged over heads: the plain form, for pictures only."""
-        score_BnQL = q_BnQd @ kv[0].mT * q_BnQd.shape[-1] ** -0.5
-        if keep is not None:
-            score_BnQL = score_BnQL.masked_fill(~keep, -torch.inf)
-        return score_BnQL.softmax(-1).mean(1)
+        return _weights(q_BnQd, kv[0], keep).mean(1)
 
     def _split(self, x_BLD: Tensor) -> Tensor:
         return x_BLD.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+
+
+def _weights(q_BnQd: Tensor, k_BnLd: Tensor, keep: Tensor | None) -> Tensor:
+    """(B, n, Q, L): the plain form."""
+    score_BnQL = q_BnQd @ k_BnLd.mT * q_BnQd.shape[-1] ** -0.5
+    if keep is not None:
+        score_BnQL = score_BnQL.masked_fill(~keep, -torch.inf)
+    return score_BnQL.softmax(-1)

@@ -115,3 +115,9 @@ def test_attention_is_torchs():
     expected, _ = theirs(query, key, key, attn_mask=blocked)
     found = ours(ours.queries(query), ours.keys(key), ~blocked)
     assert torch.allclose(found, expected, atol=1e-6)
+    with torch.autocast("cpu", torch.bfloat16):  # plain with gradients, fused without
+        plain = ours(ours.queries(query), ours.keys(key), ~blocked)
+        with torch.no_grad():
+            fused = ours(ours.queries(query), ours.keys(key), ~blocked)
+    assert plain.dtype == torch.bfloat16 and torch.allclose(plain, fused, atol=0.02)
+    assert torch.allclose(plain.float(), expected, atol=0.03)
