@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -88,7 +89,12 @@ def test_the_leaderboard_is_a_table(tmp_path):
 
     row = dict.fromkeys(COLUMNS, 0.5) | {"experiment": "e"}
     log_to_wandb([Board("leaderboard", COLUMNS, {}, [row])], tmp_path, "offline")
-    (table,) = (r["leaderboard"] for r in content(tmp_path)["history"] if "leaderboard" in r)
+    for _ in range(50):  # once, on a busy machine, the file was not whole yet
+        rows = [r["leaderboard"] for r in content(tmp_path)["history"] if "leaderboard" in r]
+        if rows:
+            break
+        time.sleep(0.2)
+    (table,) = rows
     assert table["_type"] == "table-file" and table["nrows"] == 1
     (file,) = tmp_path.glob(f"wandb/offline-run-*/files/{table['path']}")
     stored = json.loads(file.read_text())
