@@ -38,13 +38,14 @@ def draw_words(
     image: np.ndarray, text: Sequence[str], polygons: Sequence[np.ndarray | None]
 ) -> np.ndarray:
     """A sample and its label; words without polygon are written below the image."""
-    factor = max(1, math.ceil(MIN_SIDE / min(image.shape[:2])))
+    factor = max(1, math.ceil(MIN_SIDE / max(image.shape[:2])))
     canvas = cv2.resize(image, None, fx=factor, fy=factor, interpolation=cv2.INTER_NEAREST)
     placed = [(t, p * factor) for t, p in zip(text, polygons, strict=True) if p is not None]
     canvas = draw_polygons(canvas, [p for _, p in placed], TRUTH, [t for t, _ in placed], 1)
     weak = " ".join(t for t, p in zip(text, polygons, strict=True) if p is None)
     if weak:
-        at = (4, canvas.shape[0] - 6)
+        canvas = cv2.copyMakeBorder(canvas, 0, 18, 0, 0, cv2.BORDER_CONSTANT)
+        at = (4, canvas.shape[0] - 5)
         cv2.putText(canvas, weak, at, cv2.FONT_HERSHEY_SIMPLEX, 0.45, TRUTH, 1, cv2.LINE_AA)
     return canvas
 

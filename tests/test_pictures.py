@@ -30,7 +30,7 @@ def test_the_tool_draws_curve_and_attention(toy, monkeypatch):
     with Image.open(toy / "curve.png") as curve, Image.open(toy / "attention.png") as attention:
         assert curve.size[0] > 800 and np.asarray(curve.convert("L")).std() > 5
         # three rows of the sample, the pool, and one or two words, enlarged to 256 pixels
-        assert attention.size[1] == 3 * 256 and attention.size[0] in (3 * 256, 4 * 256)
+        assert attention.size[1] == 3 * (256 + 18) and attention.size[0] in (3 * 256, 4 * 256)
         shown = np.asarray(attention, float)
         assert np.abs(shown[:256, :256] - shown[:256, 256:512]).mean() > 5
 

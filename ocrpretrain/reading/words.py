@@ -14,7 +14,7 @@ from ocrpretrain.backbones import ClipViT
 from ocrpretrain.data.rectify import croppable
 from ocrpretrain.data.sources.base import AnnotatedImage, Source, Word
 from ocrpretrain.data.views import VIEWS, Sample
-from ocrpretrain.drawing import draw_attention, tile
+from ocrpretrain.drawing import draw_attention, draw_words, tile
 from ocrpretrain.errors import CheckpointMismatchError, ConfigError
 from ocrpretrain.evaluation.word_scores import Answer
 from ocrpretrain.weights.build import load_reader
@@ -94,7 +94,7 @@ class WordFileReader:
             image = self.backbone.normalize(batch["image"])
             looks = cast(ClipViT, self.backbone).class_attention(image)[0]
             drawn.append(draw_attention(sample.image, looks.cpu().numpy(), "class token"))
-        return tile([sample.image, *drawn], columns)
+        return tile([draw_words(sample.image, [], []), *drawn], columns)
 
     @torch.no_grad()
     def _answers(self, samples: list[Sample]) -> Iterator[Answer]:

@@ -67,7 +67,7 @@ def test_the_tool_prints_the_ranking_and_draws_it(files, monkeypatch, capsys):
     assert "left out, no character in the charset: 日本" in shown
     assert shown.count("picture.png: ") == 1 and shown.count(", ") >= 1
     with Image.open(files / "out" / "picture_attention.png") as picture:
-        assert picture.size[0] % 256 == 0 and picture.size[1] == 256
+        assert picture.size[0] % 256 == 0 and picture.size[1] == 256 + 18
 
 
 def test_mistakes_are_named(files):
