@@ -14,7 +14,7 @@ from ocrpretrain.backbones import CLIPResNet, ConvBackbone
 from ocrpretrain.data import SyntheticScenes, SyntheticWords
 from ocrpretrain.data.views import VIEWS
 from ocrpretrain.engine import pretrain
-from ocrpretrain.heads import CTCHead, OCLIPHead
+from ocrpretrain.heads import CLIP4STRHead, CTCHead, OCLIPHead
 from ocrpretrain.weights.build import load_reader
 from ocrpretrain.weights.export import export, find_checkpoint
 
@@ -42,13 +42,21 @@ def ctc():
     return backbone, head, VIEWS["word"](), SyntheticWords(8, seed=0)
 
 
+def clip4str():
+    """Whose text is tokenized on the device there, and on the host here."""
+    backbone = ConvBackbone(16, (1, 1, 1))
+    text = {"width": 16, "heads": 2, "layers": 1}
+    head = CLIP4STRHead(backbone.out_channels, backbone.strides, width=32, heads=4, text=text)
+    return backbone, head, VIEWS["word"](), SyntheticWords(8, seed=0)
+
+
 @pytest.fixture(autouse=True)
 def _deterministic_only_where_asked():
     yield
     torch.use_deterministic_algorithms(False)  # CTC's backward on CUDA has no such form
 
 
-@pytest.mark.parametrize("make", [oclip, ctc])
+@pytest.mark.parametrize("make", [oclip, ctc, clip4str])
 def test_losses_and_gradients_are_those_of_the_cpu(make, monkeypatch):
     monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
     backbone, head, view, source = make()
