@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -69,6 +70,8 @@ class CLIPText(nn.Module):
     ) -> None:
         super().__init__()
         self.charset, self.context, self.official = charset, context, official
+        # Of the ids of EOS, the characters, BOS and PAD; 0 ends a string.
+        self.codes = np.array([0, *map(ord, charset.characters), 0, 0], np.uint32)
         self.pairs = BytePairs(charset.characters, context)
         self.tower = TextTower(VOCABULARY, width, heads, layers, CLIP_CONTEXT, quick_gelu)
         self.text_projection = nn.Parameter(torch.randn(width, embed_dim) * width**-0.5)
@@ -89,8 +92,9 @@ class CLIPText(nn.Module):
 
     def words(self, ids_NS: Tensor) -> list[str]:
         """What ids say up to their first 0, as the text encoder is given it."""
-        chars = ("\0", *self.charset.characters, "\0", "\0")  # of the ids of EOS, BOS and PAD
-        texts = ["".join([chars[i] for i in row]).partition("\0")[0] for row in ids_NS.tolist()]
+        codes_NS = self.codes[ids_NS.cpu().numpy()]
+        codes_NS = codes_NS * np.logical_and.accumulate(codes_NS != 0, axis=1)
+        texts = codes_NS.view(f"<U{codes_NS.shape[1]}")[:, 0].tolist()
         return [Charset(DIGITS_LOWER).filter(text) for text in texts] if self.official else texts
 
     def _distinct(self, ids_NS: Tensor) -> Text:
