@@ -6,3 +6,4 @@ head = dict(
     _delete_=True, type="ocrpretrain.heads.CLIP4STRHead", charset=94, cross_branch=False,
     width=192, heads=6, positions=True, dropout=0.0,  # generated words never run out
 )  # fmt: skip
+optimizer = dict(lr=1.5e-3)
