@@ -9,13 +9,14 @@ import pytest
 import torch
 import wandb
 from conftest import EXTERNAL, ROOT
+from test_tools import run
 from torch.utils.flop_counter import FlopCounterMode
 
 from ocrpretrain.backbones import CLIPResNet
 from ocrpretrain.engine import build_module, pretrain
 from ocrpretrain.errors import ConfigError, UntrainedError
 from ocrpretrain.loggers import RunLogger
-from ocrpretrain.optim import decays, parameter_groups
+from ocrpretrain.optim import OneCycle, decays, parameter_groups
 from ocrpretrain.weights.export import export, find_checkpoint
 from ocrpretrain.weights.format import read_weights
 
@@ -154,6 +155,23 @@ def test_init_fills_and_names_what_stays_new(tmp_path, transfer_file, capsys):
     assert torch.equal(state["backbone.trunk.conv1.weight"], expected["trunk.conv1.weight"])
 
 
+def test_a_reader_goes_on_and_its_record_names_both_data(tmp_path, monkeypatch, capsys):
+    first = pretrain(CONFIG, work_dir=tmp_path / "first")
+    reader = tmp_path / "reader.safetensors"
+    before = export(find_checkpoint(first, "last"), reader, reader=True)
+    options = ["--cfg-options", "trainer.max_epochs=1", "optimizer.lr=0.0"]
+    where = ["--init", str(reader), "--work-dir", str(tmp_path / "second")]
+    assert run(monkeypatch, "pretrain", str(CONFIG), *where, *options) == 0
+    assert "init: 0 tensors stay new" in capsys.readouterr().out
+    state, _ = weights_of(tmp_path / "second")
+    wanted = read_weights(reader)
+    assert state.keys() == wanted.keys()
+    parameters = [name for name in state if "running" not in name and "num_batches" not in name]
+    assert all(torch.equal(state[name], wanted[name]) for name in parameters)
+    record = json.loads((tmp_path / "second" / "run.json").read_text())
+    assert record["data"].endswith(f", after {before.data}")
+
+
 def test_the_curve_before_a_resume_is_kept(tmp_path):
     folder = tmp_path / "run"
     with pytest.raises(RuntimeError, match="power"):
@@ -235,6 +253,22 @@ def _toy_cfg():
     from ocrpretrain.config import load
 
     return load(TOY, NANO)
+
+
+def test_one_cycle_takes_each_group_to_its_own_rate():
+    """PyTorch's: from a 25th up to the rate at the share of warm-up, then to nearly 0."""
+    parameters = [torch.nn.Parameter(torch.zeros(1)) for _ in range(2)]
+    groups = [{"params": [p], "lr": lr} for p, lr in zip(parameters, (1.0, 19.0), strict=True)]
+    optimizer = torch.optim.AdamW(groups)
+    schedule, rates = OneCycle(optimizer, total_steps=101, warmup=0.1), []
+    for _ in range(100):
+        rates.append(schedule.get_last_lr())
+        optimizer.step()
+        schedule.step()
+    assert rates[0] == pytest.approx([1 / 25, 19 / 25])
+    assert max(rate for rate, _ in rates) == pytest.approx(1.0, rel=0.01)
+    assert max(range(100), key=lambda step: rates[step][1]) in (9, 10)
+    assert rates[-1][0] < 0.001 and all(group["betas"][0] == 0.9 for group in groups)
 
 
 def test_negatives_are_not_split_by_accumulation(tmp_path):
