@@ -4,5 +4,6 @@ from ocrpretrain.backbones.base import Backbone, Features
 from ocrpretrain.backbones.clip_resnet import CLIPResNet
 from ocrpretrain.backbones.clip_vit import ClipViT
 from ocrpretrain.backbones.conv import ConvBackbone
+from ocrpretrain.backbones.deep_encoder import DeepEncoder
 
-__all__ = ["Backbone", "CLIPResNet", "ClipViT", "ConvBackbone", "Features"]
+__all__ = ["Backbone", "CLIPResNet", "ClipViT", "ConvBackbone", "DeepEncoder", "Features"]

@@ -1,0 +1,144 @@
+"""SAM's image encoder (Kirillov et al. 2023): windows of 14 x 14, global attention in four blocks.
+
+Shapes: B images, h, w patches of height and width, C channels, n heads, d channels of a head.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ocrpretrain.layers.positions import resize_grid
+from ocrpretrain.layers.relative_attention import relative_attention, relative_terms, resize_table
+
+
+class SAMAttention(nn.Module):
+    """Attention with decomposed relative positions, over the grid or in windows of it.
+
+    Args:
+        width: channels (C).
+        heads: attention heads.
+        cells: side of the grid that the tables are for: the window's, or the nominal grid's.
+        window: side of the windows; 0 is one attention over the grid.
+    """
+
+    def __init__(self, width: int, heads: int, cells: int, window: int) -> None:
+        super().__init__()
+        self.heads, self.window = heads, window
+        self.qkv, self.proj = nn.Linear(width, 3 * width), nn.Linear(width, width)
+        self.rel_pos_h = nn.Parameter(torch.zeros(2 * cells - 1, width // heads))
+        self.rel_pos_w = nn.Parameter(torch.zeros(2 * cells - 1, width // heads))
+
+    def forward(self, x_BhwC: Tensor) -> Tensor:
+        """(B, h, w, C) -> (B, h, w, C).
+
+        Windows reach over the border. The cells there are no part of the image but of the softmax:
+        their queries, keys and values are the bias alone, so they need no product.
+        """
+        batch, height, width, _ = x_BhwC.shape
+        side = self.window or 1
+        down, right = -height % side, -width % side
+        products = F.pad(F.linear(x_BhwC, self.qkv.weight), (0, 0, 0, right, 0, down))
+        qkv = products + cast(Tensor, self.qkv.bias).to(products.dtype)
+        rows, columns = (self.window, self.window) if self.window else (height, width)
+        tiles = qkv.unflatten(2, (-1, columns)).unflatten(1, (-1, rows)).transpose(2, 3)
+        tiled = tiles.shape[:3]  # B, windows down, windows across
+        q, k, v = tiles.flatten(3, 4).unflatten(-1, (3, self.heads, -1)).movedim((4, 5), (0, 4))
+        q, k, v = (part.flatten(0, 3) for part in (q, k, v))  # (B * windows * n, cells, d)
+        tables = (resize_table(self.rel_pos_h, rows), resize_table(self.rel_pos_w, columns))
+        out = relative_attention(q, k, v, relative_terms(q, tables))
+        out = out.unflatten(0, (*tiled, self.heads)).movedim(3, 4).flatten(4)
+        grid = out.unflatten(3, (rows, columns)).transpose(2, 3).flatten(3, 4).flatten(1, 2)
+        return self.proj(grid[:, :height, :width])
+
+
+class SAMBlock(nn.Module):
+    """Pre-norm attention and MLP, with SAM's names.
+
+    Args:
+        width: channels (C).
+        heads: attention heads.
+        mlp_ratio: hidden channels of the MLP over C.
+        cells: see `SAMAttention`.
+        window: see `SAMAttention`.
+    """
+
+    def __init__(self, width: int, heads: int, mlp_ratio: float, cells: int, window: int) -> None:
+        super().__init__()
+        self.norm1, self.norm2 = nn.LayerNorm(width, 1e-6), nn.LayerNorm(width, 1e-6)
+        self.attn = SAMAttention(width, heads, cells, window)
+        hidden = int(width * mlp_ratio)
+        layers = {"lin1": nn.Linear(width, hidden), "lin2": nn.Linear(hidden, width)}
+        self.mlp = nn.ModuleDict(layers)
+
+    def forward(self, x_BhwC: Tensor) -> Tensor:
+        x_BhwC = x_BhwC + self.attn(self.norm1(x_BhwC))
+        return x_BhwC + self.mlp["lin2"](F.gelu(self.mlp["lin1"](self.norm2(x_BhwC))))
+
+
+class ChannelNorm(nn.LayerNorm):
+    """LayerNorm over the channels of (B, C, h, w)."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return super().forward(input.movedim(1, -1)).movedim(-1, 1)
+
+
+class SAMViT(nn.Module):
+    """Image -> a map of stride `patch`, after SAM's neck.
+
+    Args:
+        width: channels of the blocks (C).
+        depth: blocks.
+        heads: attention heads.
+        global_blocks: which blocks attend over the whole grid.
+        out_channels: of the neck.
+        window: side of the windows of the others.
+        grid: side of the nominal grid, which the position tables are for (64: 1024 pixels).
+        patch: side of a patch.
+        mlp_ratio: hidden channels of the MLPs over C.
+    """
+
+    def __init__(
+        self,
+        width: int = 768,
+        depth: int = 12,
+        heads: int = 12,
+        global_blocks: Collection[int] = (2, 5, 8, 11),
+        out_channels: int = 256,
+        window: int = 14,
+        grid: int = 64,
+        patch: int = 16,
+        mlp_ratio: float = 4.0,
+    ) -> None:
+        super().__init__()
+        self.out_channels = out_channels
+        self.patch_embed = nn.ModuleDict({"proj": nn.Conv2d(3, width, patch, patch)})
+        self.pos_embed = nn.Parameter(torch.zeros(1, grid, grid, width))
+        nn.init.trunc_normal_(self.pos_embed, std=0.02)
+        sides = [(grid, 0) if i in global_blocks else (window, window) for i in range(depth)]
+        self.blocks = nn.ModuleList(SAMBlock(width, heads, mlp_ratio, *side) for side in sides)
+        self.neck = nn.Sequential(
+            nn.Conv2d(width, out_channels, 1, bias=False),
+            ChannelNorm(out_channels, 1e-6),
+            nn.Conv2d(out_channels, out_channels, 3, padding=1, bias=False),
+            ChannelNorm(out_channels, 1e-6),
+        )
+
+    def forward(self, image: Tensor) -> Tensor:
+        """(B, 3, H, W) -> (B, out_channels, h, w)."""
+        x_BhwC = self.embed(image)
+        for block in self.blocks:
+            x_BhwC = block(x_BhwC)
+        return self.neck(x_BhwC.movedim(-1, 1))
+
+    def embed(self, image: Tensor) -> Tensor:
+        """(B, h, w, C): patches and positions."""
+        x_BhwC = self.patch_embed["proj"](image).movedim(1, -1)
+        size = (x_BhwC.shape[1], x_BhwC.shape[2])
+        nominal = (self.pos_embed.shape[1], self.pos_embed.shape[2])
+        table = resize_grid(self.pos_embed[0].flatten(0, 1), nominal, size)
+        return x_BhwC + table.unflatten(0, size)
