@@ -8,6 +8,7 @@ Shapes: N images times heads, H, W rows and columns, L = H * W cells, d channels
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -15,7 +16,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-LOGITS = 2**24  # at a time: 64 MiB in float32
+# At a time: 4 MiB in float32, which stay in a CPU's cache; elsewhere few launches count for more.
+LOGITS = {"cpu": 2**20, "cuda": 2**26}
 
 
 def relative_attention(
@@ -63,56 +65,54 @@ def _unrolled(table: Tensor) -> Tensor:
 
 
 class _Chunked(torch.autograd.Function):
-    """Keeps inputs, output and the logarithm of the softmax's sum."""
+    """Keeps its inputs and output; weights are computed again in the backward."""
 
     @staticmethod
     def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, rel_h: Tensor, rel_w: Tensor) -> Tensor:
-        out, total = torch.empty_like(q), q.new_empty(q.shape[:2], dtype=_wide(q))
+        out = torch.empty_like(q)
         with torch.autocast(q.device.type, enabled=False):
-            for part in _parts(q):
-                logits = _logits(q, k, rel_h, rel_w, part)
-                total[:, part] = logits.logsumexp(-1)
-                out[:, part] = (logits - total[:, part, None]).exp().to(v.dtype) @ v
-        ctx.save_for_backward(q, k, v, rel_h, rel_w, out, total)
+            for head, part in _parts(q):
+                bias = rel_h[head, part, :, None] + rel_w[head, part, None]
+                inputs = (q[head, part], k[head], v[head])
+                out[head, part] = F.scaled_dot_product_attention(
+                    *(x.unsqueeze(0) for x in inputs), attn_mask=bias.flatten(2).unsqueeze(0)
+                )[0]
+        ctx.save_for_backward(q, k, v, rel_h, rel_w, out)
         return out
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, ...]:  # pyright: ignore
-        q, k, v, rel_h, rel_w, out, total = ctx.saved_tensors
-        scale = q.shape[-1] ** -0.5
+        q, k, v, rel_h, rel_w, out = ctx.saved_tensors
+        scale, grid = q.shape[-1] ** -0.5, (rel_h.shape[2], rel_w.shape[2])
         dq, dk, dv = torch.empty_like(q), torch.zeros_like(k), torch.zeros_like(v)
         drel_h, drel_w = torch.empty_like(rel_h), torch.empty_like(rel_w)
         grad = grad.to(q.dtype)
-        mean = (grad.to(total.dtype) * out.to(total.dtype)).sum(-1)
+        wide = torch.promote_types(q.dtype, torch.float32)
+        mean = (grad.to(wide) * out.to(wide)).sum(-1, keepdim=True)
         with torch.autocast(q.device.type, enabled=False):
-            for part in _parts(q):
-                weight = (_logits(q, k, rel_h, rel_w, part) - total[:, part, None]).exp()
-                dv += weight.to(v.dtype).mT @ grad[:, part]
-                dweight = (grad[:, part] @ v.mT).to(total.dtype)
-                dlogits = weight * (dweight - mean[:, part, None])
-                grid = dlogits.unflatten(2, (rel_h.shape[2], rel_w.shape[2]))
-                drel_h[:, part], drel_w[:, part] = grid.sum(3), grid.sum(2)
+            for head, part in _parts(q):
+                logits = (q[head, part] * scale @ k[head].mT).to(wide)
+                logits.unflatten(2, grid).add_(rel_h[head, part, :, None])
+                logits.unflatten(2, grid).add_(rel_w[head, part, None])
+                weight = logits.softmax(-1)
+                dv[head].baddbmm_(weight.to(v.dtype).mT, grad[head, part])
+                dlogits = (grad[head, part] @ v[head].mT).to(wide)
+                dlogits.sub_(mean[head, part]).mul_(weight)
+                drel_h[head, part] = dlogits.unflatten(2, grid).sum(3)
+                drel_w[head, part] = dlogits.unflatten(2, grid).sum(2)
                 dlogits = dlogits.to(q.dtype)
-                dq[:, part] = dlogits @ k * scale
-                dk += dlogits.mT @ q[:, part] * scale
+                dq[head, part] = dlogits @ k[head] * scale
+                dk[head].baddbmm_(dlogits.mT, q[head, part], alpha=scale)
         return dq, dk, dv, drel_h, drel_w
 
 
-def _parts(q: Tensor) -> list[slice]:
-    """Runs of queries with at most `LOGITS` logits, at least one query each."""
-    step = max(1, LOGITS // (q.shape[0] * q.shape[1]))
-    return [slice(start, start + step) for start in range(0, q.shape[1], step)]
-
-
-def _logits(q: Tensor, k: Tensor, rel_h: Tensor, rel_w: Tensor, part: slice) -> Tensor:
-    """(N, queries, L) in at least float32."""
-    logits = (q[:, part] * q.shape[-1] ** -0.5 @ k.mT).to(_wide(q))
-    grid = logits.unflatten(2, (rel_h.shape[2], rel_w.shape[2]))
-    grid += rel_h[:, part, :, None]
-    grid += rel_w[:, part, None]
-    return logits
-
-
-def _wide(x: Tensor) -> torch.dtype:
-    return torch.promote_types(x.dtype, torch.float32)
+def _parts(q: Tensor) -> Iterator[tuple[slice, slice]]:
+    """Heads and queries with at most `LOGITS` logits together, at least one query of one head."""
+    count, length, _ = q.shape
+    most = LOGITS.get(q.device.type, LOGITS["cuda"])
+    queries = min(length, max(1, most // length))
+    heads = max(1, most // (queries * length))
+    for head in range(0, count, heads):
+        for query in range(0, length, queries):
+            yield slice(head, head + heads), slice(query, query + queries)
