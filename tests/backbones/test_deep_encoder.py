@@ -9,7 +9,7 @@ from conftest import assert_close, golden, section
 from ocrpretrain.backbones.deep_encoder import DeepEncoder
 from ocrpretrain.layers import relative_attention as ra
 from ocrpretrain.layers.positions import resize_grid
-from ocrpretrain.weights.convert_encoders import from_deepseek_ocr
+from ocrpretrain.weights.convert_deepseek import from_deepseek_ocr
 
 NANO_SAM = {"width": 48, "depth": 4, "heads": 3, "global_blocks": (1, 3), "out_channels": 16}
 NANO_CLIP = {"width": 64, "layers": 3, "heads": 4}

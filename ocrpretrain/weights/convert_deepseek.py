@@ -1,9 +1,11 @@
-"""Key names of DeepSeek-OCR's encoder -> ours."""
+"""Key names of DeepSeek-OCR's encoder and decoder -> ours."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
+import torch
 from torch import Tensor
 
 from ocrpretrain.errors import CheckpointMismatchError
@@ -51,3 +53,35 @@ def from_deepseek_ocr(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     if unknown:
         raise CheckpointMismatchError(f"not keys of the encoder: {', '.join(sorted(unknown))}")
     return converted
+
+
+# The decoder's names in DeepSeek-OCR -> ours.
+DECODER_NAMES = {
+    "embed_tokens.": "embedding.",
+    "lm_head.": "head.",
+    "input_layernorm.": "norm1.",
+    "post_attention_layernorm.": "norm2.",
+    "self_attn.": "attention.",
+    "mlp.gate.weight": "mlp.router",
+    "shared_experts.": "shared.",
+    "_proj.": ".",
+}
+
+
+def from_deepseek_decoder(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The decoder of a DeepSeek-OCR state dict under our names, its experts stacked."""
+    converted: dict[str, Tensor] = {}
+    experts: dict[str, dict[int, Tensor]] = {}
+    for key, tensor in state.items():
+        name = key.removeprefix("model.")
+        for old, new in DECODER_NAMES.items():
+            name = name.replace(old, new)
+        if match := re.fullmatch(r"(.*\.mlp)\.experts\.(\d+)\.(gate|up|down)\.weight", name):
+            experts.setdefault(f"{match[1]}.{match[3]}", {})[int(match[2])] = tensor
+        else:
+            converted[name] = tensor
+    stacked = {
+        name: torch.stack([parts[place] for place in range(len(parts))])
+        for name, parts in experts.items()
+    }
+    return {**converted, **stacked}
