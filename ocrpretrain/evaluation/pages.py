@@ -1,0 +1,91 @@
+"""How well the text of a page is read: Fox's word sets, and the edit distance of characters."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import mean, median
+
+from rapidfuzz.distance import Levenshtein
+
+COLLAPSED = 0.5  # a page whose 1 - NED is lower was not read
+
+
+@dataclass(frozen=True)
+class PageScore:
+    """One page.
+
+    Attributes:
+        precision: share of the distinct words that were read which stand on the page; None where
+            nothing was read. DeepSeek-OCR's paper calls this its precision.
+        recall: share of the page's distinct words that were read; None of an empty page.
+        f: their harmonic mean; None where one of them is.
+        one_minus_ned: 1 - Levenshtein distance / length of the longer text, white space as single
+            blanks.
+        tokens: text tokens of the page, where they are known.
+    """
+
+    precision: float | None
+    recall: float | None
+    f: float | None
+    one_minus_ned: float
+    tokens: int = 0
+
+
+def word_sets(prediction: str, truth: str) -> tuple[float | None, float | None, float | None]:
+    """Fox's precision, recall and F of distinct words (Liu et al. 2024).
+
+    Words are split at white space, with their case and punctuation. Its own script splits Chinese
+    with jieba; here text without white space is one word.
+    """
+    read, wanted = set(prediction.split()), set(truth.split())
+    both = len(read & wanted)
+    precision = both / len(read) if read else None
+    recall = both / len(wanted) if wanted else None
+    if precision is None or recall is None:
+        return precision, recall, None
+    total = precision + recall
+    return precision, recall, 2 * precision * recall / total if total else 0.0
+
+
+def edit_distance(prediction: str, truth: str) -> float:
+    """Fox's: Levenshtein distance of the raw texts / length of the longer one."""
+    return Levenshtein.normalized_distance(prediction, truth)
+
+
+def score_page(prediction: str, truth: str, tokens: int = 0) -> PageScore:
+    """All scores of one page."""
+    plain = (" ".join(text.split()) for text in (prediction, truth))
+    return PageScore(
+        *word_sets(prediction, truth), Levenshtein.normalized_similarity(*plain), tokens
+    )
+
+
+def summarize(pages: Sequence[PageScore]) -> dict[str, float]:
+    """Means over pages (those of word sets over pages where they exist), and how many collapsed."""
+    ned = [page.one_minus_ned for page in pages]
+    values: dict[str, float] = {"pages": len(pages)}
+    for name in ("precision", "recall", "f"):
+        found = [getattr(page, name) for page in pages if getattr(page, name) is not None]
+        values[name] = mean(found) if found else 0.0
+    values["one_minus_ned"] = mean(ned) if ned else 0.0
+    values["one_minus_ned_median"] = median(ned) if ned else 0.0
+    values["collapsed"] = mean(value < COLLAPSED for value in ned) if ned else 0.0
+    return values
+
+
+def by_tokens(pages: Sequence[PageScore], edges: Sequence[int]) -> Mapping[str, dict[str, float]]:
+    """Summaries of the pages between two edges each, the lower one included.
+
+    Args:
+        pages: with their tokens.
+        edges: rising numbers of text tokens.
+    """
+    bins = {}
+    for low, high in zip(edges, edges[1:], strict=False):
+        found = [page for page in pages if low <= page.tokens < high]
+        bins[f"{low}-{high}"] = {
+            **summarize(found),
+            "tokens": mean(page.tokens for page in found) if found else 0.0,
+        }
+    return bins
