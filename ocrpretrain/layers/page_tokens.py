@@ -1,0 +1,63 @@
+"""Encoded views of a page -> the sequence that a decoder reads, as in DeepSeek-OCR.
+
+Shapes: B pages, C channels of the map, h, w cells, W channels of the decoder, P positions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+
+class PageTokens(nn.Module):
+    """Projects cells; a newline ends each row, a separator the page; tiles come before the whole.
+
+    Tiles are laid out as the large picture that they are cut from, and its rows are read.
+
+    Args:
+        in_channels: of the encoder's last map (C).
+        width: channels of the decoder (W).
+    """
+
+    def __init__(self, in_channels: int, width: int) -> None:
+        super().__init__()
+        self.projector = nn.Linear(in_channels, width)
+        self.image_newline = nn.Parameter(torch.randn(width) * width**-0.5)
+        self.view_separator = nn.Parameter(torch.randn(width) * width**-0.5)
+
+    def forward(
+        self,
+        whole_BChw: Tensor,
+        tiles_TChw: Tensor | None = None,
+        grids: Sequence[tuple[int, int]] = (),
+    ) -> list[Tensor]:
+        """One (P, W) sequence per page.
+
+        Args:
+            whole_BChw: maps of the whole pages.
+            tiles_TChw: maps of all pages' tiles, page by page and row by row.
+            grids: columns and rows of each page's tiles, (0, 0) where it has none.
+        """
+        counts = [columns * rows for columns, rows in grids] or [0] * len(whole_BChw)
+        assert len(counts) == len(whole_BChw)
+        assert sum(counts) == (0 if tiles_TChw is None else len(tiles_TChw))
+        whole_BhwW = self.projector(whole_BChw.movedim(1, -1))
+        tiles: list[Tensor] = []
+        if tiles_TChw is not None:
+            tiles = list(self.projector(tiles_TChw.movedim(1, -1)).split(counts))
+        pages = []
+        for place, whole_hwW in enumerate(whole_BhwW):
+            parts = [self._rows(whole_hwW), self.view_separator[None]]
+            if counts[place]:
+                columns, rows = grids[place]
+                grid = tiles[place].unflatten(0, (rows, columns)).transpose(1, 2)
+                parts.insert(0, self._rows(grid.flatten(2, 3).flatten(0, 1)))
+            pages.append(torch.cat(parts))
+        return pages
+
+    def _rows(self, x_hwW: Tensor) -> Tensor:
+        """(h * (w + 1), W)."""
+        newline = self.image_newline.expand(len(x_hwW), 1, -1)
+        return torch.cat([x_hwW, newline], 1).flatten(0, 1)
