@@ -9,6 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from ocrpretrain.errors import CheckpointMismatchError
+from ocrpretrain.weights.convert_deepseek import from_deepseek_ocr, from_sam
 from ocrpretrain.weights.convert_readers import from_clip4str, from_clip_vit, from_parseq
 from ocrpretrain.weights.foreign import Kind
 
@@ -110,6 +111,8 @@ TO_OURS: dict[Kind, Callable[[Mapping[str, Tensor]], dict[str, Tensor]]] = {
     "parseq": from_parseq,
     "clip": from_clip,
     "clip-vit": from_clip_vit,
+    "deepseek-ocr": from_deepseek_ocr,
+    "sam": from_sam,
     "mmocr": from_mmocr,
     "mmocr-detector": from_mmocr_detector,
 }

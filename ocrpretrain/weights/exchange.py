@@ -22,6 +22,11 @@ from ocrpretrain.weights.convert import (
     oclip_config,
     to_mmocr_clip_resnet,
 )
+from ocrpretrain.weights.convert_deepseek import (
+    compressed_clip_config,
+    into_deep_encoder,
+    sam_config,
+)
 from ocrpretrain.weights.convert_readers import clip_vit_config, reader_config
 from ocrpretrain.weights.foreign import Kind, is_tag, read_state, read_tag, recognise
 from ocrpretrain.weights.format import (
@@ -45,6 +50,7 @@ def import_weights(
     head_options: Mapping[str, Any] | None = None,
     model: str | None = None,
     backbone_options: Mapping[str, Any] | None = None,
+    deep_encoder: bool = False,
 ) -> tuple[Kind, WeightsInfo]:
     """Write another project's weights as ours, after loading them into freshly built modules.
 
@@ -58,6 +64,8 @@ def import_weights(
         model: open_clip's name of a CLIP with a vision transformer in a file, which tells what
             shapes do not: ViT-B-16, or ViT-B-16-quickgelu for OpenAI's.
         backbone_options: as `head_options`, of the backbone.
+        deep_encoder: write a CLIP transformer as the CLIP part of a `DeepEncoder`; as a SAM's, the
+            file holds that part alone, for `init`.
 
     Raises:
         CheckpointMismatchError: an unknown file, or tensors that do not fit; nothing is written.
@@ -72,6 +80,10 @@ def import_weights(
         raise ConfigError("mean and std of the weights are given together, or neither")
     tensors = {name: tensor.float() if tensor.is_floating_point() else tensor
                for name, tensor in TO_OURS[kind](state).items()}  # fmt: skip
+    if deep_encoder and kind != "clip-vit":
+        raise ConfigError(f"deep_encoder: of CLIP's transformers alone, and this is {kind}")
+    if deep_encoder:
+        tensors = into_deep_encoder(tensors)
     quick_gelu = False
     if is_tag(source):
         model, _, weights = str(source).partition("/")
@@ -91,7 +103,12 @@ def import_weights(
         head_spec |= head_options or {}
         given = {"in_channels": backbone.out_channels, "strides": backbone.strides}
         modules["head"] = build(head_spec, **given)
-    load_strict(modules, parts, str(source))
+    part = "sam." if kind == "sam" else "clip." if deep_encoder else ""
+    if part:  # of a backbone; the rest comes from elsewhere
+        own = {name.removeprefix("backbone." + part): t for name, t in parts.items()}
+        load_strict(backbone.get_submodule(part[:-1]), own, str(source))
+    else:
+        load_strict(modules, parts, str(source))
     _tell(kind, state, tensors)
     info = WeightsInfo(
         backbone=spec,
@@ -103,7 +120,7 @@ def import_weights(
         view=_view(kind, spec, head_spec),
         data=f"unknown: converted from {kind} weights ({Path(source).name})",
     )
-    write_weights(out, {**tensors, **modules.state_dict()}, info)
+    write_weights(out, tensors if part else {**tensors, **modules.state_dict()}, info)
     write_card(out, info)
     return kind, info
 
@@ -114,9 +131,21 @@ def _specs(
     """What builds the backbone and the head that converted tensors belong to."""
     if kind in ("clip4str", "parseq"):
         return reader_config(tensors)
+    if kind in ("deepseek-ocr", "sam") or "backbone.clip.class_embedding" in tensors:
+        return _deep_encoder(tensors), None
     if kind == "clip-vit":
         return clip_vit_config(tensors, model, quick_gelu), None
     return clip_resnet_config(tensors), oclip_config(tensors) if kind == "oclip" else None
+
+
+def _deep_encoder(tensors: Mapping[str, Tensor]) -> dict[str, Any]:
+    """The `DeepEncoder` that tensors belong to, published where they are of one part alone."""
+    spec: dict[str, Any] = {"type": "ocrpretrain.backbones.DeepEncoder"}
+    if "backbone.sam.pos_embed" in tensors:
+        spec["sam"] = sam_config(tensors)
+    if "backbone.clip.class_embedding" in tensors:
+        spec["clip"] = compressed_clip_config(tensors)
+    return spec
 
 
 def _view(kind: Kind, spec: Mapping[str, Any], head: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -13,14 +13,24 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from ocrpretrain.errors import CheckpointMismatchError
 
 PathLike = str | os.PathLike[str]
-Kind = Literal["ours", "oclip", "clip4str", "parseq", "clip", "clip-vit", "mmocr", "mmocr-detector"]
+Kind = Literal[
+    "ours",
+    "oclip",
+    "clip4str",
+    "parseq",
+    "clip",
+    "clip-vit",
+    "deepseek-ocr",
+    "sam",
+    "mmocr",
+    "mmocr-detector",
+]
 
 # Keys of each kind that no other kind has; prefixes of all keys are taken off before. The first
 # match wins.
@@ -28,12 +38,21 @@ MARKS: dict[Kind, tuple[str, ...]] = {
     "ours": ("backbone.trunk.layer1.0.conv1.weight",),
     "clip4str": ("clip_model.visual.conv1.weight", "visual_decoder.pos_queries"),
     "parseq": ("encoder.patch_embed.proj.weight", "pos_queries"),
+    "deepseek-ocr": ("sam_model.net_3.weight", "vision_model.pre_layrnorm.weight"),
+    "sam": ("image_encoder.pos_embed", "image_encoder.blocks.0.attn.rel_pos_h"),
     "clip-vit": ("visual.transformer.resblocks.0.ln_1.weight", "token_embedding.weight"),
     "oclip": ("visual.layer1.0.conv1.weight", "image_pos", "text_class.weight"),
     "clip": ("visual.layer1.0.conv1.weight",),
     "mmocr-detector": ("backbone.stem.0.weight", "backbone.layer1.0.conv1.weight"),
     "mmocr": ("stem.0.weight", "layer1.0.conv1.weight"),
 }
+
+
+# Of DeepSeek-OCR's 6.7 GB the encoder is an eighth; of a safetensors file nothing else is read.
+ENCODER = tuple(
+    f"model.{part}"
+    for part in ("sam_model.", "vision_model.", "projector.", "image_newline", "view_seperator")
+)
 
 
 def read_state(path: PathLike) -> dict[str, Tensor]:
@@ -47,7 +66,7 @@ def read_state(path: PathLike) -> dict[str, Tensor]:
     if not Path(path).is_file():
         raise CheckpointMismatchError(f"{path}: no such file")
     try:
-        content: Any = load_file(path)
+        content: Any = _safetensors(path)
     except SafetensorError:
         content = _torch_file(path)
     if isinstance(content, Mapping) and isinstance(content.get("state_dict"), Mapping):
@@ -61,6 +80,14 @@ def read_state(path: PathLike) -> dict[str, Tensor]:
         if all(key.startswith(prefix) for key in content):
             content = {key.removeprefix(prefix): tensor for key, tensor in content.items()}
     return dict(content)
+
+
+def _safetensors(path: PathLike) -> dict[str, Tensor]:
+    with safe_open(path, "pt") as file:
+        names = list(file.keys())
+        if "model.sam_model.net_3.weight" in names:
+            names = [name for name in names if name.startswith(ENCODER)]
+        return {name: file.get_tensor(name) for name in names}
 
 
 def _torch_file(path: PathLike) -> Any:
@@ -131,6 +158,6 @@ def recognise(state: Mapping[str, Tensor], where: str) -> Kind:
             return kind
     shown = ", ".join(sorted(state)[:5])
     raise CheckpointMismatchError(
-        f"{where}: neither oCLIP, CLIP4STR, PARSeq, CLIP, MMOCR's CLIPResNet, nor a "
-        f"detector with one; its keys begin with {shown}"
+        f"{where}: neither oCLIP, CLIP4STR, PARSeq, CLIP, SAM, DeepSeek-OCR, MMOCR's "
+        f"CLIPResNet, nor a detector with one; its keys begin with {shown}"
     )
