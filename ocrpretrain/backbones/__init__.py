@@ -5,5 +5,16 @@ from ocrpretrain.backbones.clip_resnet import CLIPResNet
 from ocrpretrain.backbones.clip_vit import ClipViT
 from ocrpretrain.backbones.conv import ConvBackbone
 from ocrpretrain.backbones.deep_encoder import DeepEncoder
+from ocrpretrain.backbones.vlm_baselines import Adaptive, DualTower, Tiled
 
-__all__ = ["Backbone", "CLIPResNet", "ClipViT", "ConvBackbone", "DeepEncoder", "Features"]
+__all__ = [
+    "Backbone",
+    "CLIPResNet",
+    "ClipViT",
+    "ConvBackbone",
+    "DeepEncoder",
+    "Adaptive",
+    "DualTower",
+    "Tiled",
+    "Features",
+]
