@@ -8,13 +8,13 @@ from ocrpretrain.backbones.deep_encoder import DeepEncoder
 from ocrpretrain.backbones.vlm_baselines import Adaptive, DualTower, Tiled
 
 __all__ = [
+    "Adaptive",
     "Backbone",
     "CLIPResNet",
     "ClipViT",
     "ConvBackbone",
     "DeepEncoder",
-    "Adaptive",
     "DualTower",
-    "Tiled",
     "Features",
+    "Tiled",
 ]

@@ -1,8 +1,8 @@
 """The usual encoders of vision-language models beside DeepEncoder, made of the same parts.
 
-Wei et al. 2025 (figure 2) name their weaknesses: two towers need two ways to prepare an image, tiles
-tear a page into pieces that do not see one another, and one transformer at native size needs much
-memory. Shapes: B images, C channels, h, w cells.
+Wei et al. 2025 (figure 2) name their weaknesses: two towers need two ways to prepare an image,
+tiles tear a page into pieces that do not see one another, and one transformer at native size needs
+much memory. Shapes: B images, C channels, h, w cells.
 """
 
 from __future__ import annotations
@@ -105,10 +105,9 @@ class Tiled(_Merged):
     ) -> None:
         super().__init__(vit or {"name": "ViT-L-14", "size": [448, 448]}, merge, mean, std)
         self.size_divisor = self.vit.size
-        if any(side % (merge * patch) for side, patch in zip(*self._sides(), strict=True)):
-            raise ConfigError(
-                f"Tiled: tiles of {self.vit.size} are not a multiple of {merge} cells"
-            )
+        pairs = zip(self.vit.size, self.vit.patch, strict=True)
+        if any(side % (merge * patch) for side, patch in pairs):
+            raise ConfigError(f"Tiled: tiles {self.vit.size} are not a multiple of {merge} cells")
 
     def forward(self, image: Tensor, mask: Tensor | None = None) -> Features:
         """(B, 3, H, W) normalised -> one map, tile beside tile; the mask is handed on."""
@@ -117,9 +116,6 @@ class Tiled(_Merged):
         maps = self.join(self.vit(tiles.flatten(0, 2)).maps[0]).unflatten(0, tiles.shape[:3])
         grid = maps.permute(0, 3, 1, 4, 2, 5).flatten(4).flatten(2, 3)
         return Features((grid,), None, mask)
-
-    def _sides(self) -> tuple[tuple[int, int], tuple[int, int]]:
-        return self.vit.size, self.vit.patch
 
 
 class Adaptive(_Merged):
