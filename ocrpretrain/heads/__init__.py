@@ -2,7 +2,8 @@
 
 from ocrpretrain.heads.base import Batch, Head, HeadOutput
 from ocrpretrain.heads.clip4str import CLIP4STRHead
+from ocrpretrain.heads.compression import CompressionHead
 from ocrpretrain.heads.ctc import CTCHead
 from ocrpretrain.heads.oclip import OCLIPHead
 
-__all__ = ["Batch", "CLIP4STRHead", "CTCHead", "Head", "HeadOutput", "OCLIPHead"]
+__all__ = ["Batch", "CLIP4STRHead", "CTCHead", "CompressionHead", "Head", "HeadOutput", "OCLIPHead"]

@@ -163,27 +163,38 @@ class CausalDecoder(nn.Module):
         return self.norm(x_BSW), total
 
     @torch.no_grad()
-    def generate(self, x_BSW: Tensor, eos_id: int, most: int) -> Tensor:
+    def generate(self, x_BSW: Tensor, eos_id: int, most: int) -> tuple[Tensor, Tensor]:
         """The likeliest ids after embeddings, (B, up to `most`): ends when all texts have ended.
 
         Ids behind a text's EOS are EOS.
+
+        Returns:
+            The ids, and (B,) the mean logarithm of their probabilities, EOS included.
         """
         batch, start = x_BSW.shape[:2]
         pasts: list[Past | None] = [None] * len(self.layers)
         ended = torch.zeros(batch, dtype=torch.bool, device=x_BSW.device)
+        total_B, count_B = (
+            x_BSW.new_zeros(batch, dtype=torch.float32),
+            torch.zeros_like(ended).long(),
+        )
         found: list[Tensor] = []
         positions = torch.arange(start, device=x_BSW.device).expand(batch, -1)
         for step in range(most):
             for place, layer in enumerate(self._layers()):
                 x_BSW, pasts[place], _ = layer(x_BSW, positions, None, pasts[place])
-            ids_B = self.head(self.norm(x_BSW[:, -1])).argmax(-1).masked_fill(ended, eos_id)
+            logits_BV = self.head(self.norm(x_BSW[:, -1])).float()
+            best_B, ids_B = logits_BV.log_softmax(-1).max(-1)
+            total_B += best_B.masked_fill(ended, 0.0)
+            count_B += ~ended
+            ids_B = ids_B.masked_fill(ended, eos_id)
             found.append(ids_B)
             ended |= ids_B == eos_id
             if ended.all():
                 break
             x_BSW = self.embedding(ids_B[:, None])
             positions = torch.full((batch, 1), start + step, device=x_BSW.device)
-        return torch.stack(found, 1)
+        return torch.stack(found, 1), total_B / count_B
 
     def _layers(self) -> list[CausalLayer]:
         return [cast(CausalLayer, layer) for layer in self.layers]

@@ -93,17 +93,22 @@ def test_greedy_reading_token_by_token(reference):
     _, info, decoder = reference
     prompt = decoder.embedding(torch.tensor([info["greedy"]["prompt"]]))
     wanted = info["greedy"]["continuation"]
-    found = decoder.generate(prompt, info["config"]["eos_token_id"], len(wanted))
+    found, score = decoder.generate(prompt, info["config"]["eos_token_id"], len(wanted))
     assert found[0].tolist() == wanted
+    with torch.no_grad():
+        ids = torch.tensor([info["greedy"]["prompt"] + wanted])
+        logits = decoder.head(decoder(decoder.embedding(ids))[0])
+    picked = logits[0, -len(wanted) - 1 : -1].log_softmax(-1)[range(len(wanted)), wanted]
+    assert score.item() == pytest.approx(picked.mean().item(), rel=1e-4)
 
 
 def test_generating_ends_with_every_text():
     decoder = CausalDecoder(11, 16, 2, 2, 32, 4, 8, 2, 1).eval()
     torch.nn.init.normal_(decoder.head.weight, std=1.0)
     x = torch.randn(3, 4, 16)
-    found = decoder.generate(x, 1, 30)
+    found, _ = decoder.generate(x, 1, 30)
     for row, one in zip(found.tolist(), x, strict=True):
-        alone = decoder.generate(one[None], 1, 30)[0].tolist()
+        alone = decoder.generate(one[None], 1, 30)[0][0].tolist()
         assert row[: len(alone)] == alone and set(row[len(alone) :]) <= {1}
         assert 1 not in row or set(row[row.index(1) :]) == {1}
 
