@@ -14,7 +14,7 @@ from ocrpretrain.errors import DataError
 from ocrpretrain.heads.base import Batch
 
 NO_TARGET = -100
-LEFT_OUT = ("unreadable_images", "cropped_words", "long_pages", "unspelled_pages")
+LEFT_OUT: tuple[str, ...] = ("unreadable_images", "cropped_words", "long_pages", "unspelled_pages")
 
 
 class PageBatch(Batch):
