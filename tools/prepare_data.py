@@ -1,20 +1,13 @@
-"""Write a data set: generated images, or any folder, zip, shards or LMDB in another layout."""
+"""Write a data set: generated, or any folder, zip, shards or LMDB anew; or a tokenizer."""
 
 import argparse
 from importlib import import_module
-from typing import Any
 
 from ocrpretrain.cli import run
 from ocrpretrain.errors import ConfigError
 
 GENERATORS = {"scenes": "SyntheticScenes", "words": "SyntheticWords", "pages": "SyntheticPages"}
 LAYOUTS = {"shards": "WebDataset tars", "lmdb": "PARSeq's LMDB", "folder": "labels.jsonl, images"}
-
-
-def write(layout: str, source: Any, out: str, workers: int) -> None:
-    module = import_module(f"ocrpretrain.data.prepare.{layout}")
-    made = getattr(module, f"write_{layout}")(source, out, workers=workers)
-    print(f"written: {made} ({len(source)} images)")
 
 
 def main() -> None:
@@ -29,21 +22,27 @@ def main() -> None:
     synth.add_argument("--format", choices=["shards", "folder"], default="shards")
     for layout, what in LAYOUTS.items():
         commands.add_parser(layout, help=what).add_argument("source", help="what Folder opens")
+    pairs = commands.add_parser("tokenizer", help="byte pairs of pages' texts")
+    pairs.add_argument("--text", help="UTF-8 file to learn from (default: the packaged prose)")
+    pairs.add_argument("--ids", type=int, default=4096)
     for command in commands.choices.values():
-        command.add_argument("out", help="a new folder, or shards to go on with")
-        command.add_argument("--workers", type=int, default=1, help="processes")
+        command.add_argument("out", help="a new folder or file, or shards to go on with")
+        if command is not pairs:
+            command.add_argument("--workers", type=int, default=1, help="processes")
     args = parser.parse_args()
-
-    data = import_module("ocrpretrain.data")
+    if args.command == "tokenizer":
+        tokenizer = import_module("ocrpretrain.data.prepare.tokenizer")
+        return print(tokenizer.write_tokenizer(args.text, args.out, args.ids))
+    data, write = import_module("ocrpretrain.data"), import_module("ocrpretrain.data.prepare").write
     if args.command != "synth":
-        return write(args.command, data.Folder(args.source), args.out, args.workers)
+        return print(write(args.command, data.Folder(args.source), args.out, args.workers))
     if not (counts := {kind: n for kind in GENERATORS if (n := getattr(args, kind))}):
         raise ConfigError(f"nothing to draw: give --{' or --'.join(GENERATORS)}")
     for kind, count in counts.items():
         size = {"size": args.size} if args.size and kind != "words" else {}
         make = getattr(data, GENERATORS[kind])
         source = make(count, seed=args.seed, fresh=False, fonts=args.fonts, **size)
-        write(args.format, source, f"{args.out}/{kind}", args.workers)
+        print(write(args.format, source, f"{args.out}/{kind}", args.workers))
 
 
 if __name__ == "__main__":

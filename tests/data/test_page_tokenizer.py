@@ -7,6 +7,7 @@ import pickle
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from test_tools import run
 from tokenizers import Tokenizer, models
 
 from ocrpretrain.data.page_tokenizer import PageTokenizer, train
@@ -59,3 +60,12 @@ def test_mistakes(tmp_path):
     Tokenizer(models.WordLevel({"a": 0}, unk_token="a")).save(str(tmp_path / "no_end.json"))
     with pytest.raises(ConfigError, match="has none of <eos>"):
         PageTokenizer(tmp_path / "no_end.json")
+
+
+def test_the_tool(tmp_path, monkeypatch, capsys):
+    out = tmp_path / "tokenizer.json"
+    assert run(monkeypatch, "prepare_data", "tokenizer", str(out), "--ids", "400") == 0
+    assert "400 ids, " in capsys.readouterr().out and len(PageTokenizer(out)) == 400
+    missing = ["--text", str(tmp_path / "none.txt")]
+    assert run(monkeypatch, "prepare_data", "tokenizer", str(out), *missing) == 2
+    assert "not a readable UTF-8 file" in capsys.readouterr().err
