@@ -1,5 +1,5 @@
-# Optical compression that runs on 2 CPU cores: 256 x 256 pages of one column in 16 tokens, bytes out.
-# Command:  python tools/pretrain.py configs/pretrain/compression_deep-encoder-toy_8e_synthetic-pages.py
+# Optical compression that runs on 2 CPU cores: 256 x 256 pages of one column, 16 tokens, bytes.
+# Command:  python tools/pretrain.py THIS
 _base_ = ["../_base_/runtime.py"]
 
 _pages = dict(
