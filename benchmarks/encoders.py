@@ -4,8 +4,8 @@ python benchmarks/encoders.py                       # published sizes, 512 to 12
 python benchmarks/encoders.py --size nano --sides 256 512
 
 Forward passes of one image, interleaved over the encoders, medians of 3 rounds; activation memory
-is what autograd keeps for a backward, parameters left out. Sides are rounded up to what each encoder
-divides (tiles of 448, patches of 28); tokens are the cells of the last map.
+is what autograd keeps for a backward, parameters left out. Sides are rounded up to what each
+encoder divides (tiles of 448, patches of 28); tokens are the cells of the last map.
 """
 
 from __future__ import annotations
