@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from statistics import mean, stdev
 from typing import Any
@@ -12,7 +11,6 @@ from ocrpretrain.evaluation.word_sets import RANDOM, SIZES
 from ocrpretrain.results.detection_rows import spell
 from ocrpretrain.results.significance import seed_interval, share_interval
 
-PathLike = str | os.PathLike[str]
 USUAL = ("IIIT5K", "SVT", "IC13", "IC15", "SVTP", "CUTE80")  # shown even where nobody read them
 FIRST = ("experiment", "head", "answer", "backbone", "pretraining", "images seen", "n")
 LAST = (
@@ -26,6 +24,7 @@ HEADINGS = {
     "high": "95% high",
     "interval": "over",
     "ms": "ms a word, one at a time",
+    "minutes": "CPU minutes",
 }
 
 
@@ -36,13 +35,8 @@ def columns(table: Sequence[dict[str, Any]]) -> list[str]:
     return [*FIRST, *USUAL, *others, *sorted(seen - {*SIZES}), *LAST]
 
 
-def rows(path: PathLike, results: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """One row per (experiment, test sets, recipe, answer), the best mean first.
-
-    Args:
-        path: `results.jsonl`.
-        results: its records of readers.
-    """
+def rows(results: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """One row per (experiment, test sets, recipe, answer) of readers' records, the best first."""
     groups: dict[str, list[dict[str, Any]]] = {}
     for record in results:
         groups.setdefault(_key(record), []).append(record)
