@@ -65,6 +65,7 @@ def _row(records: Sequence[dict[str, Any]]) -> dict[str, Any]:
         name: 100 * mean(record["sets"][name]["36"]["accuracy"] for record in records)
         for name in first["sets"]
     }
+    real = [value for name, value in sets.items() if name != RANDOM]
     seconds = [record["pretraining"]["process_seconds"] for record in records]
     return {
         "experiment": first["experiment"],
@@ -76,7 +77,7 @@ def _row(records: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "n": len(records),
         "sets": list(sets),
         **sets,
-        "mean": mean(value for name, value in sets.items() if name != RANDOM),
+        "mean": mean(real) if real else None,
         "weighted": 100 * mean(share),
         "std": 100 * stdev(share) if several else None,
         "low": 100 * low,
