@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from reader_files import write_reader
 from test_tools import run
 
 from ocrpretrain.errors import DataError
@@ -38,6 +39,14 @@ def test_paths_that_are_wrong_are_all_named(tmp_path):
     with pytest.raises(DataError) as error:
         find_images([tmp_path / "none.png", tmp_path / "empty"])
     assert "none.png: no such file" in str(error.value) and "no picture" in str(error.value)
+
+
+def test_pictures_of_one_name_are_all_drawn(tmp_path, pictures):
+    reader = write_reader(tmp_path / "r.safetensors", "clip4str")
+    (pictures / "below" / "a.png").write_bytes((pictures / "a.png").read_bytes())
+    images = [pictures / "a.png", pictures / "below" / "a.png"]
+    list(read(reader, images, save=tmp_path / "drawn"))
+    assert sorted(path.name for path in (tmp_path / "drawn").iterdir()) == ["a.png", "a_2.png"]
 
 
 def test_the_tool(reader_file, pictures, tmp_path, monkeypatch, capsys):
