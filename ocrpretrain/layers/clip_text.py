@@ -54,7 +54,8 @@ class CLIPText(nn.Module):
         embed_dim: channels of the output (D).
         context: tokens of a word (T), <start> and <end> included; longer words are cut.
         quick_gelu: CLIP's first activation in place of the exact GELU.
-        official: words are lower-cased and lose all but the 36 letters and digits.
+        official: words are lower-cased and lose all but the 36 letters and digits; always on the
+            host, for which other devices wait.
     """
 
     def __init__(

@@ -47,6 +47,7 @@ def read(
     known = _known(Path(out)) if out else set()
     fresh = [path for path in paths if str(path) not in known]
     unreadable: list[str] = []
+    drawn: set[Path] = set()
     start, count = time.monotonic(), 0
     for answer in reader.read(_open(fresh, unreadable)):
         count += 1
@@ -54,7 +55,7 @@ def read(
             with open(out, "a", encoding="utf-8") as file:
                 file.write(_json(answer) + "\n")
         if save:
-            _draw(reader, answer, Path(save))
+            _draw(reader, answer, _free(Path(save), Path(answer.id).stem, drawn))
         yield f"{answer.id}: {answer.text}  {answer.score:.3f}"
     speed = count / max(time.monotonic() - start, 1e-9)
     yield from unreadable
@@ -73,6 +74,7 @@ def rank(
 ) -> Iterator[str]:
     """Rank a lexicon for each picture; lines as `read` yields them."""
     reader = LexiconReader(weights, read_lexicon(lexicon))
+    drawn: set[Path] = set()
     if reader.unreadable:
         yield f"left out, no character in the charset: {', '.join(reader.unreadable)}"
     if reader.changed:
@@ -82,8 +84,7 @@ def rank(
         ranking = reader.rank(sample, top)
         yield f"{image}: " + ", ".join(f"{label} {score:.3f}" for label, score in ranking)
         if save:
-            picture = Path(save) / f"{image.stem}_attention.png"
-            picture.parent.mkdir(parents=True, exist_ok=True)
+            picture = _free(Path(save), f"{image.stem}_attention", drawn)
             save_picture(reader.picture(sample, [label for label, _ in ranking]), picture)
             yield f"  attention per word: {picture}"
 
@@ -133,8 +134,16 @@ def _json(answer: Answer) -> str:
     return json.dumps(row, ensure_ascii=False)
 
 
-def _draw(reader: WordFileReader, answer: Answer, folder: Path) -> None:
+def _draw(reader: WordFileReader, answer: Answer, out: Path) -> None:
     path = Path(answer.id)
-    folder.mkdir(parents=True, exist_ok=True)
     image = FileStore(path.parent).read_image(path.name)
-    save_picture(reader.picture(AnnotatedImage(image, [], answer.id)), folder / f"{path.stem}.png")
+    save_picture(reader.picture(AnnotatedImage(image, [], answer.id)), out)
+
+
+def _free(folder: Path, stem: str, drawn: set[Path]) -> Path:
+    """A file that this run has not drawn: pictures of several folders may share a name."""
+    folder.mkdir(parents=True, exist_ok=True)
+    names = (f"{stem}{suffix}.png" for suffix in ("", *(f"_{n}" for n in range(2, len(drawn) + 3))))
+    path = next(folder / name for name in names if folder / name not in drawn)
+    drawn.add(path)
+    return path

@@ -18,12 +18,10 @@ class WordSet:
     Attributes:
         name: one of `SIZES` where it is one of those.
         source: its words.
-        path: where it lies.
     """
 
     name: str
     source: Source
-    path: str
 
 
 def open_set(spec: str) -> WordSet:
@@ -38,8 +36,8 @@ def open_set(spec: str) -> WordSet:
     """
     if spec == RANDOM:
         text = Texts(numbers=0.0, random=1.0)
-        return WordSet(RANDOM, SyntheticWords(RANDOM_WORDS, seed=7, fresh=False, text=text), spec)
+        return WordSet(RANDOM, SyntheticWords(RANDOM_WORDS, seed=7, fresh=False, text=text))
     name, _, rest = spec.rpartition("=")
     path, _, label = rest.partition("@")
     source = LabelsFolder(path, text=label) if label else Folder(path)
-    return WordSet(name or usual_name(path), source, path)
+    return WordSet(name or usual_name(path), source)

@@ -17,6 +17,7 @@ from ocrpretrain.data.views import VIEWS, Sample
 from ocrpretrain.drawing import draw_attention, draw_words, tile
 from ocrpretrain.errors import CheckpointMismatchError, ConfigError
 from ocrpretrain.evaluation.word_scores import Answer
+from ocrpretrain.heads.base import Head
 from ocrpretrain.weights.build import load_reader
 from ocrpretrain.weights.format import read_info
 
@@ -77,15 +78,14 @@ class WordFileReader:
         Raises:
             ConfigError: a head that draws no attention.
         """
+        if type(self.head).attention is Head.attention:
+            raise ConfigError(f"{type(self.head).__name__} draws no attention; leave --save out")
         sample = self.samples(item)[0]
         batch = self.collate([sample])
         features = self.head.encode(self.backbone, batch)
         found = self.head.predict(features, batch)
         text, _ = found.branches.get("visual", [(found.texts[0], 0.0)])[0]
-        try:
-            maps = self.head.attention(features, batch)[0]
-        except TypeError as error:
-            raise ConfigError(str(error)) from None
+        maps = self.head.attention(features, batch)[0]
         drawn = [
             draw_attention(sample.image, map_hw.cpu().numpy(), char)
             for map_hw, char in zip(maps, text, strict=False)

@@ -41,7 +41,7 @@ def boards(path: PathLike) -> list[Board]:
     words = [record for record in results if record.get("task") == "recognition"]
     rest = [record for record in results if record.get("task") != "recognition"]
     found = detection_rows.rows(path, rest)
-    read = word_rows.rows(path, words)
+    read = word_rows.rows(words)
     tables = [
         Board("leaderboard", detection_rows.COLUMNS, detection_rows.HEADINGS, found),
         Board("leaderboard_words", word_rows.columns(read), word_rows.HEADINGS, read),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,10 @@ def _problems(path: PathLike, record: dict[str, Any], weights: dict[str, Any]) -
     if not file.is_file():
         return [f"{where}: no per-image counts at {record['per_image']}"]
     if record.get("task") == "recognition":
-        found = word_problems(record, file) + _weights_problems(record["pretraining"], weights)
+        found = word_problems(record, file)
+        found += _weights_problems(
+            record["pretraining"], weights, ("process_seconds", "recipe_hash")
+        )
         return [f"{where}: {problem}" for problem in found]
     counts = read_image_counts(path, record)
     found = [f"{name}: {what}" for name, what in _metric_problems(record, counts)]
@@ -90,7 +94,10 @@ def _weights_records(folder: Path) -> dict[str, Any]:
     return {record["weights_sha256"]: record for record in records}
 
 
-def _weights_problems(pretraining: dict[str, Any], weights: dict[str, Any]) -> list[str]:
+def _weights_problems(
+    pretraining: dict[str, Any], weights: dict[str, Any], more: Collection[str] = ()
+) -> list[str]:
+    """Differences to the weights' record; `more` are entries that detectors' rows do not have."""
     sha256 = pretraining["sha256"]
     if sha256 is None:
         return []
@@ -107,5 +114,5 @@ def _weights_problems(pretraining: dict[str, Any], weights: dict[str, Any]) -> l
     return [
         f"pretraining.{name}: {pretraining[name]} shown, {value} in the weights' record"
         for name, value in own.items()
-        if name in pretraining and pretraining[name] != value
+        if name in ("images_seen", "config_hash", "data", *more) and pretraining[name] != value
     ]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from statistics import mean, stdev
 from typing import Any
@@ -12,7 +11,6 @@ from ocrpretrain.evaluation.word_sets import RANDOM, SIZES
 from ocrpretrain.results.detection_rows import spell
 from ocrpretrain.results.significance import seed_interval, share_interval
 
-PathLike = str | os.PathLike[str]
 USUAL = ("IIIT5K", "SVT", "IC13", "IC15", "SVTP", "CUTE80")  # shown even where nobody read them
 FIRST = ("experiment", "head", "answer", "backbone", "pretraining", "images seen", "n")
 LAST = (
@@ -26,6 +24,7 @@ HEADINGS = {
     "high": "95% high",
     "interval": "over",
     "ms": "ms a word, one at a time",
+    "minutes": "CPU minutes",
 }
 
 
@@ -36,13 +35,8 @@ def columns(table: Sequence[dict[str, Any]]) -> list[str]:
     return [*FIRST, *USUAL, *others, *sorted(seen - {*SIZES}), *LAST]
 
 
-def rows(path: PathLike, results: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """One row per (experiment, test sets, recipe, answer), the best mean first.
-
-    Args:
-        path: `results.jsonl`.
-        results: its records of readers.
-    """
+def rows(results: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """One row per (experiment, test sets, recipe, answer) of readers' records, the best first."""
     groups: dict[str, list[dict[str, Any]]] = {}
     for record in results:
         groups.setdefault(_key(record), []).append(record)
@@ -71,6 +65,7 @@ def _row(records: Sequence[dict[str, Any]]) -> dict[str, Any]:
         name: 100 * mean(record["sets"][name]["36"]["accuracy"] for record in records)
         for name in first["sets"]
     }
+    real = [value for name, value in sets.items() if name != RANDOM]
     seconds = [record["pretraining"]["process_seconds"] for record in records]
     return {
         "experiment": first["experiment"],
@@ -82,7 +77,7 @@ def _row(records: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "n": len(records),
         "sets": list(sets),
         **sets,
-        "mean": mean(value for name, value in sets.items() if name != RANDOM),
+        "mean": mean(real) if real else None,
         "weighted": 100 * mean(share),
         "std": 100 * stdev(share) if several else None,
         "low": 100 * low,

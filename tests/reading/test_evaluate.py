@@ -81,6 +81,14 @@ def test_the_wandb_table_of_words(results, tmp_path):
     assert "IIIT5K" in json.loads(table.read_text())["columns"]
 
 
+def test_random_words_alone_are_in_no_mean(tmp_path, monkeypatch):
+    monkeypatch.setattr("ocrpretrain.reading.word_sets.RANDOM_WORDS", 8)
+    reader = write_reader(tmp_path / "ctc.safetensors", "ctc")
+    evaluate_words(reader, ["random"], tmp_path / "results.jsonl")
+    (row,) = boards(tmp_path / "results.jsonl")[0].rows
+    assert row["mean"] is None and row["random"] is not None and row["weighted"] == 0
+
+
 def test_seeds_are_averaged_where_only_the_seed_differs(results):
     (record,) = map(json.loads, results.read_text().splitlines())
     other = json.loads(json.dumps(record))
@@ -115,7 +123,7 @@ def test_rows_follow_from_what_is_stored(results):
     for name in ("sets.SVT.36.accuracy", "metrics.mean.36", "sets.SVT.flag"):
         assert f"{name}: " in problems
     assert "pretraining.process_seconds: 60 shown, 120.0 in" in problems
-    assert "pretraining.recipe_hash" in problems
+    assert "pretraining.recipe_hash" in problems and "pretraining.data" not in problems
 
 
 def test_exchanged_answers_are_found(results):
