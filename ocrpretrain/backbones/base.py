@@ -22,11 +22,13 @@ class Features(NamedTuple):
         maps: (B, C_i, H/s_i, W/s_i), fine to coarse: all that a detector or recognizer sees.
         prefix: (B, P, C_last) class tokens in the space of `maps[-1]`, or None.
         mask: (B, H, W) bool at input resolution, True = padding, or None.
+        tiles: (T, C_last, h, w) last maps of the tiles of all pages; a head's `encode` adds them.
     """
 
     maps: tuple[Tensor, ...]
     prefix: Tensor | None = None
     mask: Tensor | None = None
+    tiles: Tensor | None = None
 
 
 class Backbone(nn.Module, ABC):

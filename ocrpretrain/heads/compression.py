@@ -1,6 +1,7 @@
 """Optical compression (DeepSeek-OCR, Wei et al. 2025): few vision tokens -> the page's whole text.
 
-A causal decoder reads BOS, the page's tokens and then, one after the other, the tokens of its text.
+A causal decoder reads BOS, what is given of the text, the page's tokens and then, one after the
+other, the tokens of the whole text.
 Shapes: B pages, P positions of the image, S tokens of the text, W channels, V ids.
 """
 
@@ -13,8 +14,9 @@ from typing import Any, Literal
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
-from ocrpretrain.backbones.base import Features
+from ocrpretrain.backbones.base import Backbone, Features
 from ocrpretrain.data.page_tokenizer import PageTokenizer
 from ocrpretrain.errors import ConfigError
 from ocrpretrain.evaluation.pages import score_page
@@ -24,7 +26,7 @@ from ocrpretrain.layers.causal_decoder import CausalDecoder
 from ocrpretrain.layers.chunked_loss import chunked_cross_entropy
 from ocrpretrain.layers.distributed import global_mean
 from ocrpretrain.layers.page_tokens import PageTokens
-from ocrpretrain.strides import Stride
+from ocrpretrain.strides import Stride, sides
 
 SCORES = ("one_minus_ned", "precision", "recall")
 
@@ -39,7 +41,7 @@ class CompressionHead(Head):
         tokenizer: a `tokenizer.json`; bytes by default.
         max_tokens: of a text, EOS included; longer pages are left out of the loss, and counted.
         decoder: arguments of `CausalDecoder`, its vocabulary left out.
-        tokens: pools the map to so many cells, a square number; None keeps the map's.
+        tokens: pools each map to so many cells, a square number; None keeps the map's.
         sees: 'page'; or the controls: 'nothing', a language model alone; 'text', the mean-pooled
             embeddings of the text itself, in as many positions.
 
@@ -75,12 +77,30 @@ class CompressionHead(Head):
     def collator(self) -> PageCollator:
         return PageCollator(self.tokenizer, self.max_tokens)
 
+    def encode(self, backbone: Backbone, batch: PageBatch) -> Features:
+        """The whole pages, and the tiles of all pages as one batch.
+
+        The controls see nothing of the backbone, which does not run.
+        """
+        if self.sees != "page":
+            high, wide = sides(self.strides[-1])
+            batch_size, _, height, width = batch["image"].shape
+            size = (batch_size, self.in_channels[-1], height // high, width // wide)
+            return Features((torch.zeros(size, device=batch["image"].device),))
+        features = super().encode(backbone, batch)
+        if batch["tiles"] is None:
+            return features
+        tiles = backbone(backbone.normalize(batch["tiles"])).maps[-1]
+        return features._replace(tiles=tiles)
+
     def forward(self, features: Features, batch: PageBatch) -> HeadOutput:
         """Cross entropy of each next token, and the balance of the experts' work."""
         ids_BS = batch["ids"]
-        start_BPW = self.start(features, ids_BS)
+        start_BPW, padding_BP = self.start(features, batch)
         text_BSW = self.decoder.embedding(ids_BS.clamp(min=0))
-        states, balance = self.decoder(torch.cat([start_BPW, text_BSW[:, :-1]], 1))
+        if padding_BP is not None:
+            padding_BP = F.pad(padding_BP, (0, ids_BS.shape[1] - 1))
+        states, balance = self.decoder(torch.cat([start_BPW, text_BSW[:, :-1]], 1), padding_BP)
         states_MW = states[:, start_BPW.shape[1] - 1 :].flatten(0, 1)
         target_M = ids_BS.flatten()
         total = chunked_cross_entropy(states_MW, self.decoder.head.weight, target_M, NO_TARGET)
@@ -89,33 +109,57 @@ class CompressionHead(Head):
         losses = {"text": global_mean(total[None], count), "balance": balance}
         return HeadOutput(losses, metrics)
 
-    def start(self, features: Features, ids_BS: Tensor) -> Tensor:
-        """(B, P, W): BOS and what the decoder sees of the page before it reads."""
-        map_BChw = features.maps[-1]
-        if self.side is not None:
-            map_BChw = F.adaptive_avg_pool2d(map_BChw, self.side)
-        first = torch.full((len(map_BChw), 1), self.tokenizer.bos_id, device=map_BChw.device)
-        parts = [self.decoder.embedding(first)]
-        if self.sees != "nothing":
-            parts.append(torch.stack(self.page(map_BChw)))
-        if self.sees == "text":
-            parts[1] = self._pooled(ids_BS, parts[1].shape[1])
-        return torch.cat(parts, 1)
+    def start(self, features: Features, batch: PageBatch) -> tuple[Tensor, Tensor | None]:
+        """What the decoder sees before it reads: BOS, what is given of the text, and the page.
 
-    def _pooled(self, ids_BS: Tensor, positions: int) -> Tensor:
-        """(B, positions, W): mean embeddings of equal parts of each text."""
+        Returns:
+            (B, P, W), and (B, P) bool, True = padding, on the left; None where there is none.
+        """
+        given_BG = batch["given"]
+        first = torch.full((1,), self.tokenizer.bos_id, device=given_BG.device)
+        pages = self._pages(features, batch)
         rows = []
-        for ids_S in ids_BS:
-            own_SW = self.decoder.embedding(ids_S[ids_S != NO_TARGET])
-            empty = own_SW.new_zeros(1, own_SW.shape[1])
-            own_SW = own_SW if len(own_SW) else empty
-            rows.append(F.adaptive_avg_pool1d(own_SW.T, positions).T)
-        return torch.stack(rows)
+        for given_G, page_PW in zip(given_BG, pages, strict=True):
+            ids = torch.cat([first, given_G[given_G != NO_TARGET]])
+            rows.append(torch.cat([self.decoder.embedding(ids), page_PW]))
+        lengths = torch.tensor([len(row) for row in rows], device=given_BG.device)
+        start_BPW = pad_sequence(rows, True, 0.0, "left")
+        places_P = torch.arange(start_BPW.shape[1], device=given_BG.device)
+        padding_BP = places_P < (len(places_P) - lengths)[:, None]
+        return start_BPW, padding_BP if len({len(row) for row in rows}) > 1 else None
+
+    def _pages(self, features: Features, batch: PageBatch) -> list[Tensor]:
+        """(P, W) of each page."""
+        if self.sees == "nothing":
+            return [
+                self.decoder.embedding.weight.new_zeros(0, self.page.width) for _ in batch["ids"]
+            ]
+        pages = self.page(self._pool(features.maps[-1]), self._pool(features.tiles), batch["grids"])
+        if self.sees == "page":
+            return pages
+        return [
+            self._pooled(ids_S, len(page)) for ids_S, page in zip(batch["ids"], pages, strict=True)
+        ]
+
+    def _pool(self, map_BChw: Any) -> Any:
+        """A map of fewer cells, where `tokens` asks for them."""
+        if self.side is None or map_BChw is None:
+            return map_BChw
+        return F.adaptive_avg_pool2d(map_BChw, self.side)
+
+    def _pooled(self, ids_S: Tensor, positions: int) -> Tensor:
+        """(positions, W): mean embeddings of equal parts of a text."""
+        own_SW = self.decoder.embedding(ids_S[ids_S != NO_TARGET])
+        if not len(own_SW):
+            own_SW = own_SW.new_zeros(1, own_SW.shape[1])
+        return F.adaptive_avg_pool1d(own_SW.T, positions).T
 
     def predict(self, features: Features, batch: PageBatch) -> Prediction:
         """What each page says; the score is the geometric mean of its tokens' probabilities."""
-        start_BPW = self.start(features, batch["ids"])
-        ids_BS, score_B = self.decoder.generate(start_BPW, self.tokenizer.eos_id, self.max_tokens)
+        start_BPW, padding_BP = self.start(features, batch)
+        ids_BS, score_B = self.decoder.generate(
+            start_BPW, self.tokenizer.eos_id, self.max_tokens, padding_BP
+        )
         texts = [self.tokenizer.decode(row) for row in ids_BS.tolist()]
         scores = score_B.exp().tolist()
         pairs = zip(texts, scores, strict=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
@@ -23,10 +24,16 @@ class PageBatch(Batch):
     Attributes:
         ids: (B, S) of the texts, EOS at the end, `NO_TARGET` behind it and in pages that are left
             out of the loss.
+        given: (B, G) ids of what is given of each text, padded with `NO_TARGET` on the left.
+        tiles: (T, 3, t, t) uint8 of all pages, page by page; None where no page has any.
+        grids: columns and rows of each page's tiles.
         left_out: how many pages the batch leaves out, by reason: see `PageCollator`.
     """
 
     ids: Tensor
+    given: Tensor
+    tiles: Tensor | None
+    grids: list[tuple[int, int]]
     left_out: dict[str, int]
 
 
@@ -44,25 +51,39 @@ class PageCollator:
 
     def __call__(self, samples: list[Sample]) -> PageBatch:
         left_out = dict.fromkeys(LEFT_OUT, 0)
-        ids = [torch.tensor(self.encode(sample, left_out), dtype=torch.long) for sample in samples]
+        pairs = [self.encode(sample, left_out) for sample in samples]
+        ids, given = (
+            [torch.tensor(row, dtype=torch.long) for row in x] for x in zip(*pairs, strict=True)
+        )
         image, mask = stack_images(samples)
+        tiles = [sample.tiles for sample in samples if sample.tiles is not None]
         return PageBatch(
             image=image,
             mask=mask,
             text=[sample.text for sample in samples],
             id=[sample.id for sample in samples],
             ids=pad_sequence(ids, True, NO_TARGET),
+            given=pad_sequence(given, True, NO_TARGET, "left"),
+            tiles=_channels_first(np.concatenate(tiles)) if tiles else None,
+            grids=[sample.grid for sample in samples],
             left_out=left_out,
         )
 
-    def encode(self, sample: Sample, left_out: dict[str, int]) -> list[int]:
-        """Ids of a sample's text; adds what is left out to `left_out`."""
+    def encode(self, sample: Sample, left_out: dict[str, int]) -> tuple[list[int], list[int]]:
+        """Ids of a sample's text, and of what is given of it; counts what is left out."""
         left_out["unreadable_images"] += sample.replaced
         left_out["cropped_words"] += sample.cropped
         try:
             ids = self.tokenizer.encode("\n".join(sample.text))
+            given = self.tokenizer.encode(sample.given)[:-1]
         except DataError:
             left_out["unspelled_pages"] += 1
-            return [NO_TARGET]
-        left_out["long_pages"] += len(ids) > self.max_tokens
-        return ids if len(ids) <= self.max_tokens else [NO_TARGET]
+            return [NO_TARGET], []
+        if len(ids) > self.max_tokens:
+            left_out["long_pages"] += 1
+            return [NO_TARGET], []
+        return ids, given
+
+
+def _channels_first(x_THWC: np.ndarray) -> Tensor:
+    return torch.from_numpy(x_THWC).permute(0, 3, 1, 2).contiguous()

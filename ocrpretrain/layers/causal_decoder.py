@@ -145,17 +145,12 @@ class CausalDecoder(nn.Module):
         Args:
             x_BSW: of tokens (`embedding`) or images.
             padding_BS: True = nobody looks at it; its own states carry no meaning.
-            positions_BS: of the embeddings; 0, 1, 2, ... by default.
+            positions_BS: of the embeddings; 0, 1, 2, ... by default. What counts is the
+                difference of two, so that padding on the left does no harm.
         """
-        batch, steps = x_BSW.shape[:2]
         if positions_BS is None:
-            positions_BS = torch.arange(steps, device=x_BSW.device).expand(batch, -1)
-        keep = None
-        if padding_BS is not None:
-            causal = torch.ones(steps, steps, dtype=torch.bool, device=x_BSW.device).tril()
-            # A padded query looks at itself, so that its softmax has something to sum.
-            own = torch.eye(steps, dtype=torch.bool, device=x_BSW.device)
-            keep = (causal & (~padding_BS[:, None, None] | own)).expand(batch, 1, -1, -1)
+            positions_BS = _count(x_BSW)
+        keep = _visible(padding_BS)
         total = x_BSW.new_zeros((), dtype=torch.float32)
         for layer in self._layers():
             x_BSW, _, balance = layer(x_BSW, positions_BS, keep, None)
@@ -163,15 +158,23 @@ class CausalDecoder(nn.Module):
         return self.norm(x_BSW), total
 
     @torch.no_grad()
-    def generate(self, x_BSW: Tensor, eos_id: int, most: int) -> tuple[Tensor, Tensor]:
+    def generate(
+        self, x_BSW: Tensor, eos_id: int, most: int, padding_BS: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """The likeliest ids after embeddings, (B, up to `most`): ends when all texts have ended.
 
         Ids behind a text's EOS are EOS.
 
+        Args:
+            x_BSW: of tokens or images.
+            eos_id: ends a text.
+            most: ids.
+            padding_BS: True = padding, on the left alone.
+
         Returns:
             The ids, and (B,) the mean logarithm of their probabilities, EOS included.
         """
-        batch, start = x_BSW.shape[:2]
+        batch = len(x_BSW)
         pasts: list[Past | None] = [None] * len(self.layers)
         ended = torch.zeros(batch, dtype=torch.bool, device=x_BSW.device)
         total_B, count_B = (
@@ -179,10 +182,11 @@ class CausalDecoder(nn.Module):
             torch.zeros_like(ended).long(),
         )
         found: list[Tensor] = []
-        positions = torch.arange(start, device=x_BSW.device).expand(batch, -1)
-        for step in range(most):
+        positions, keep = _count(x_BSW), _visible(padding_BS)
+        seen_BP = None if padding_BS is None else ~padding_BS
+        for _ in range(most):
             for place, layer in enumerate(self._layers()):
-                x_BSW, pasts[place], _ = layer(x_BSW, positions, None, pasts[place])
+                x_BSW, pasts[place], _ = layer(x_BSW, positions, keep, pasts[place])
             logits_BV = self.head(self.norm(x_BSW[:, -1])).float()
             best_B, ids_B = logits_BV.log_softmax(-1).max(-1)
             total_B += best_B.masked_fill(ended, 0.0)
@@ -193,11 +197,30 @@ class CausalDecoder(nn.Module):
             if ended.all():
                 break
             x_BSW = self.embedding(ids_B[:, None])
-            positions = torch.full((batch, 1), start + step, device=x_BSW.device)
+            positions = positions[:, -1:] + 1
+            if seen_BP is not None:
+                seen_BP = F.pad(seen_BP, (0, 1), value=True)
+                keep = seen_BP[:, None, None]
         return torch.stack(found, 1), total_B / count_B
 
     def _layers(self) -> list[CausalLayer]:
         return [cast(CausalLayer, layer) for layer in self.layers]
+
+
+def _count(x_BSW: Tensor) -> Tensor:
+    """(B, S): 0, 1, 2, ..."""
+    return torch.arange(x_BSW.shape[1], device=x_BSW.device).expand(len(x_BSW), -1)
+
+
+def _visible(padding_BS: Tensor | None) -> Tensor | None:
+    """(B, 1, S, S): who may look at what; None where all that came before."""
+    if padding_BS is None:
+        return None
+    steps = padding_BS.shape[1]
+    causal = torch.ones(steps, steps, dtype=torch.bool, device=padding_BS.device).tril()
+    # A padded query looks at itself, so that its softmax has something to sum.
+    own = torch.eye(steps, dtype=torch.bool, device=padding_BS.device)
+    return causal & (~padding_BS[:, None, None] | own)
 
 
 def rotate(x_BnSd: Tensor, positions_BS: Tensor, theta: float) -> Tensor:

@@ -23,6 +23,7 @@ class PageTokens(nn.Module):
 
     def __init__(self, in_channels: int, width: int) -> None:
         super().__init__()
+        self.width = width
         self.projector = nn.Linear(in_channels, width)
         self.image_newline = nn.Parameter(torch.randn(width) * width**-0.5)
         self.view_separator = nn.Parameter(torch.randn(width) * width**-0.5)

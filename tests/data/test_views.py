@@ -252,6 +252,47 @@ def test_texts_without_places():
     assert PageView(64)(item, 0).cropped == 1
 
 
+@pytest.mark.parametrize(("mode", "size", "tiles"), [("tiny", 512, 0), ("gundam", 1024, 2)])
+def test_modes_of_pages(mode, size, tiles):
+    item = AnnotatedImage(np.full((900, 1700, 3), 255, np.uint8), page("one two"), "page")
+    view = PageView(mode=mode)
+    sample = view(item, 0)
+    assert sample.image.shape == (size, size, 3) and sample.mask is None
+    assert sample.grid == ((2, 1) if tiles else (0, 0))
+    assert (0 if sample.tiles is None else len(sample.tiles)) == tiles
+    assert view.needs(900, 1700) == ((900, 1700) if tiles else (size, size))
+
+
+def test_what_is_given_of_a_page_is_not_in_its_image():
+    image = np.full((200, 300, 3), 250, np.uint8)
+    words = page("the quick brown", "fox jumps", "over")
+    for word in words:
+        x, y = word.outline.min(0).astype(int)
+        image[y + 2 : y + 5, x + 2 : x + 9] = 0
+    item = AnnotatedImage(image, words, "page")
+    for share, first in ((1.0, ""), (0.5, "the quick brown"), (0.3, "the quick brown\nfox"),
+                         (0.0, "the quick brown\nfox jumps\nover")):  # fmt: skip
+        sample = PageView((200, 300), optical_share=share)(item, 0)
+        assert sample.given == first and sample.text == ["the quick brown\nfox jumps\nover"]
+        dark = [
+            sample.image[int(y) : int(y + 10), int(x) : int(x + 10)].min() == 0
+            for x, y in (word.outline.min(0) for word in words)
+        ]
+        count = len(first.split())
+        assert dark == [False] * count + [True] * (len(words) - count)
+    with pytest.raises(DataError, match="needs polygons"):
+        bare = AnnotatedImage(image, [Word("the whole page")], "page")
+        PageView((200, 300), optical_share=0.5)(bare, 0)
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"size": 64, "mode": "tiny"}, {"mode": "no"}, {"size": 64, "optical_share": 2}]
+)
+def test_wrong_options_of_pages(options):
+    with pytest.raises(ConfigError, match="data.view"):
+        PageView(**options)
+
+
 def test_a_page_of_a_real_receipt_is_read_in_the_order_of_its_file():
     archive = zipfile.ZipFile(data_set("doc_sroie_sample"))
     receipts = [json.loads(line) for line in archive.read("labels.jsonl").splitlines()]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from ocrpretrain.backbones import Features
+from ocrpretrain.backbones.base import Backbone, Features
 from ocrpretrain.data.views import Sample
 from ocrpretrain.engine import pretrain
 from ocrpretrain.errors import ConfigError
@@ -46,7 +46,8 @@ def test_the_loss_is_the_plain_one():
     batch = made.collator()([sample("ab", 0), sample("", 1), sample("Straße", 2)])
     losses, metrics = made(seen, batch)
     ids = batch["ids"]
-    start = made.start(seen, ids)
+    start, padding = made.start(seen, batch)
+    assert padding is None
     x = torch.cat([start, made.decoder.embedding(ids.clamp(min=0))], 1)
     logits = made.decoder.head(made.decoder(x)[0])[:, start.shape[1] - 1 : -1]
     plain = torch.nn.functional.cross_entropy(logits.flatten(0, 1), ids.flatten())
@@ -66,8 +67,9 @@ def test_a_batch_of_long_pages_has_no_loss_and_no_nan():
 @pytest.mark.parametrize(("sees", "positions"), [("page", 22), ("nothing", 1), ("text", 22)])
 def test_what_it_sees(sees, positions):
     made = head(sees=sees)
-    ids = made.collator()([sample("abcdef", 0), sample("", 1), sample("x" * 30, 2)])["ids"]
-    first, second = made.start(features(), ids), made.start(features(), ids)
+    batch = made.collator()([sample("abcdef", 0), sample("", 1), sample("x" * 30, 2)])
+    ids = batch["ids"]
+    first, second = made.start(features(), batch)[0], made.start(features(), batch)[0]
     assert first.shape == (3, positions, 32)
     assert torch.allclose(first, second) == (sees != "page")
     if sees == "text":
@@ -76,7 +78,8 @@ def test_what_it_sees(sees, positions):
 
 
 def test_fewer_tokens():
-    assert head(tokens=4).start(features(), torch.zeros(3, 1).long()).shape[1] == 1 + 2 * 3 + 1
+    batch = head().collator()([sample("", i) for i in range(3)])
+    assert head(tokens=4).start(features(), batch)[0].shape[1] == 1 + 2 * 3 + 1
     with pytest.raises(ConfigError, match="a square number"):
         head(tokens=5)
 
@@ -88,11 +91,63 @@ def test_reading_does_not_depend_on_the_batch():
     together = made.predict(seen, batch)
     for i in range(3):
         one = Features((seen.maps[0][i : i + 1],), None, None)
-        alone = made.predict(one, {**batch, "ids": batch["ids"][i : i + 1]})
+        alone = made.predict(one, made.collator()([sample("a", i)]))
         assert alone.texts[0] == together.texts[i]
     assert all(0 <= score <= 1 for score in together.scores)
     values = made.summarize(made.validate(seen, batch))
     assert {"one_minus_ned", "blind_one_minus_ned", "precision"} <= values.keys()
+
+
+class Brightness(Backbone):
+    """Means of 16 x 16 pixels, told apart by 8 fixed factors."""
+
+    out_channels, strides, size_divisor = (8,), (16,), 16
+
+    def __init__(self):
+        super().__init__((0.0,) * 3, (1.0,) * 3)
+
+    def forward(self, image, mask=None):
+        map_BChw = torch.nn.functional.avg_pool2d(image.mean(1, keepdim=True), 16)
+        return Features((map_BChw * torch.linspace(-2, 2, 8)[:, None, None],), None, mask)
+
+
+def tiled(text: str, seed: int, grid: tuple[int, int], given: str = "") -> Sample:
+    made = sample(text, seed)
+    made.grid, made.given = grid, given
+    if count := grid[0] * grid[1]:
+        rng = np.random.default_rng(seed)
+        made.tiles = rng.integers(0, 256, (count, 32, 32, 3), np.uint8)
+    return made
+
+
+def test_tiles_and_given_text_of_many_pages():
+    """Pages of any number of tiles, in one batch or alone."""
+    made, backbone = head().eval(), Brightness()
+    samples = [tiled("ab", 0, (2, 1)), tiled("abc", 1, (0, 0)), tiled("x", 2, (1, 3), "given")]
+    batch = made.collator()(samples)
+    assert batch["tiles"].shape == (5, 3, 32, 32) and batch["given"].shape == (3, 5)
+    features = made.encode(backbone, batch)
+    start, padding = made.start(features, batch)
+    # BOS, 4 x 4 cells and newlines, separator; tiles have 2 x 2 cells
+    lengths = [1 + 21 + 2 * 5, 1 + 21, 1 + 5 + 21 + 6 * 3]
+    assert (~padding).sum(1).tolist() == lengths and start.shape[1] == max(lengths)
+    total, texts = 0.0, made.predict(features, batch).texts
+    for one, text in zip(samples, texts, strict=True):
+        alone = made.collator()([one])
+        own = made.encode(backbone, alone)
+        total += made(own, alone).losses["text"].item() * (len(one.text[0]) + 1)
+        assert made.predict(own, alone).texts == [text]
+    together = made(features, batch).losses["text"].item()
+    assert together == pytest.approx(total / (3 + 4 + 2), rel=1e-4)
+
+
+def test_controls_leave_the_backbone_alone():
+    backbone = Brightness()
+    backbone.forward = None
+    for sees in ("nothing", "text"):
+        made = head(sees=sees)
+        batch = made.collator()([sample("ab", 0)])
+        assert made(made.encode(backbone, batch), batch).losses["text"] > 0
 
 
 @pytest.mark.slow

@@ -142,3 +142,19 @@ def test_the_published_size():
         layer.mlp.gate, layer.mlp.up, layer.mlp.down))  # fmt: skip
     embedding = decoder.embedding.weight.numel()
     assert total - embedding - routed + routed * 6 // 64 == 574_127_360
+
+
+@torch.no_grad()
+def test_reading_behind_padding_is_reading_alone():
+    torch.manual_seed(0)
+    decoder = CausalDecoder(40, 32, 2, 4, 64, 4, 16, 2, 1)
+    for parameter in decoder.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    long, short = torch.randn(1, 7, 32), torch.randn(1, 4, 32)
+    both = torch.cat([long, torch.cat([torch.randn(1, 3, 32), short], 1)])
+    padding = torch.tensor([[False] * 7, [True] * 3 + [False] * 4])
+    together, scores = decoder.generate(both, 1, 12, padding)
+    for row, score, alone in zip(together, scores, (long, short), strict=True):
+        ids, own = decoder.generate(alone, 1, 12)
+        assert row[: ids.shape[1]].tolist() == ids[0].tolist()
+        assert torch.allclose(score, own[0], atol=1e-4)

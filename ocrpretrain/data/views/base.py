@@ -31,6 +31,9 @@ class Sample:
         seed: what every later random choice about this sample derives from.
         cropped: legible words that lie outside the view and are not in the label.
         replaced: unusable images that this one stands in for.
+        tiles: (T, t, t, 3) uint8, parts of a page in detail, row by row; None where there are none.
+        grid: columns and rows of the tiles.
+        given: of a page, the beginning of its text, which the image does not show.
     """
 
     image: np.ndarray
@@ -41,6 +44,9 @@ class Sample:
     seed: int
     cropped: int = 0
     replaced: int = 0
+    tiles: np.ndarray | None = None
+    grid: tuple[int, int] = (0, 0)
+    given: str = ""
 
 
 class View(ABC):
