@@ -14,7 +14,13 @@ from ocrpretrain.data.sources import (
     WeakLabels,
     WordCrops,
 )
-from ocrpretrain.data.synthesis import SyntheticPages, SyntheticScenes, SyntheticWords, Texts
+from ocrpretrain.data.synthesis import (
+    PlainTexts,
+    SyntheticPages,
+    SyntheticScenes,
+    SyntheticWords,
+    Texts,
+)
 
 __all__ = [
     "FewerLabels",
@@ -26,6 +32,7 @@ __all__ = [
     "NoisyLabels",
     "OCRDataModule",
     "Part",
+    "PlainTexts",
     "Shards",
     "SyntheticPages",
     "SyntheticScenes",

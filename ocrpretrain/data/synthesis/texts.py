@@ -7,7 +7,7 @@ import string
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 
@@ -17,7 +17,8 @@ LEXICONS = Path(__file__).with_name("lexicons")
 CODE = string.ascii_uppercase + string.digits
 MARKS = ".,!?:;"
 UNITS = ("st", "nd", "rd", "th", "km", "kg", "m", "L")
-PageText = Literal["natural", "shuffled", "letters"]
+PageText = Literal["natural", "shuffled", "letters", "words"]
+HELD_BACK = 5  # every fifth paragraph is a test text
 
 
 class Texts:
@@ -33,6 +34,9 @@ class Texts:
         capitals: share of signs all in capitals; most others get first capitals.
         page: 'natural' prose, the same words 'shuffled', or their letters at random ('letters'):
             three texts of the same lengths that tell a reader's language prior from its sight.
+            'words' draws by frequency, without end: nothing to learn by heart.
+        part: of the prose's paragraphs: 'train' leaves every fifth out, which 'test' is; None has
+            all. Readers of pages are to be tested on texts that they were not trained on.
 
     Raises:
         ConfigError: an unknown language, or shares that are none.
@@ -48,6 +52,7 @@ class Texts:
         flatten: float = 0.85,
         capitals: float = 0.5,
         page: PageText = "natural",
+        part: Literal["train", "test"] | None = None,
     ) -> None:
         self.languages = (language,) if isinstance(language, str) else tuple(language)
         known = sorted(path.stem for path in LEXICONS.glob("*.tsv"))
@@ -56,13 +61,18 @@ class Texts:
             raise ConfigError(f"Texts: no lexicon for {sorted(unknown)}; there is {known}")
         if not (0 <= numbers and 0 <= random and numbers + random <= 1 and 0 <= capitals <= 1):
             raise ConfigError(f"Texts: numbers {numbers}, random {random}, capitals {capitals}")
-        if page not in ("natural", "shuffled", "letters"):
-            raise ConfigError(f"Texts: page is natural, shuffled or letters, found {page!r}")
-        self.corpus, self.page, self.flatten = corpus, page, flatten
+        if page not in get_args(PageText) or part not in ("train", "test", None):
+            known = ", ".join(get_args(PageText))
+            raise ConfigError(
+                f"Texts: page is {known}, found {page!r}; part train or test: {part!r}"
+            )
+        self.corpus, self.page, self.part, self.flatten = corpus, page, part, flatten
         self.numbers, self.random, self.capitals = numbers, random, capitals
         for name in self.languages:  # a bad corpus is an error before workers start
             if not _letters(corpus, name):
                 raise DataError(f"corpus {corpus}: holds no letters to make random strings of")
+        if not _part(corpus, part):
+            raise DataError(f"corpus {corpus}: too few paragraphs for a part {part!r}")
 
     def describe(self) -> str:
         """One line for records; equal lines draw equal texts."""
@@ -70,6 +80,7 @@ class Texts:
         return (
             f"{'+'.join(self.languages)} {source} numbers {self.numbers:g} random {self.random:g} "
             f"flatten {self.flatten:g} capitals {self.capitals:g} page {self.page}"
+            + (f" part {self.part}" if self.part else "")
         )
 
     def alphabet(self, language: str) -> str:
@@ -104,8 +115,8 @@ class Texts:
         There is packaged prose in English only: elsewhere, and without a corpus, a paragraph is
         words by frequency, which have no grammar.
         """
-        if self.corpus or language == "en":
-            prose = _prose(self.corpus)
+        if self.page != "words" and (self.corpus or language == "en"):
+            prose = _part(self.corpus, self.part)
             words = list(prose[rng.integers(len(prose))])
         else:
             words = [self._draw(rng, language) for _ in range(rng.integers(15, 80))]
@@ -165,6 +176,13 @@ def _prose(corpus: str | None) -> tuple[tuple[str, ...], ...]:
         raise DataError(f"corpus {corpus}: {error}") from None
     blocks = re.split(r"\n\s*\n", re.sub("[*`]", "", text))
     return tuple(words for block in blocks if (words := tuple(block.split())))
+
+
+@lru_cache
+def _part(corpus: str | None, part: str | None) -> tuple[tuple[str, ...], ...]:
+    """The paragraphs of a part of the prose."""
+    kept = {"train": range(1, HELD_BACK), "test": (0,), None: range(HELD_BACK)}[part]
+    return tuple(words for place, words in enumerate(_prose(corpus)) if place % HELD_BACK in kept)
 
 
 @lru_cache

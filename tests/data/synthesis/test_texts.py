@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ocrpretrain.data import Texts
+from ocrpretrain.data import PlainTexts, Texts
 from ocrpretrain.errors import ConfigError, DataError
 
 FIRST = ["The", "lowercasing", "algorithm", "used", "is"]  # of seed 4
@@ -91,6 +91,38 @@ def test_paragraphs_are_in_their_language():
     words = Texts("ru").draw_paragraph(np.random.default_rng(0), "ru")
     assert 15 <= len(words) < 80
     assert all("а" <= char <= "я" or char in "ё'" for word in words for char in word)
+
+
+def test_parts_of_the_prose_share_no_paragraph(tmp_path):
+    corpus = tmp_path / "corpus.txt"
+    corpus.write_text("\n\n".join(f"word{'abcdefghij'[i]}" for i in range(10)), "utf-8")
+    rng = np.random.default_rng(0)
+    drawn = {
+        part: {Texts(corpus=str(corpus), part=part).draw_paragraph(rng)[0] for _ in range(99)}
+        for part in ("train", "test", None)
+    }
+    assert drawn["test"] == {"worda", "wordf"} and drawn["train"] == drawn[None] - drawn["test"]
+    assert len(drawn[None]) == 10
+    (tmp_path / "one.txt").write_text("one paragraph alone", "utf-8")
+    with pytest.raises(DataError, match="too few paragraphs"):
+        Texts(corpus=str(tmp_path / "one.txt"), part="train")
+
+
+def test_words_of_pages_have_no_end():
+    rng = np.random.default_rng(0)
+    paragraphs = [" ".join(Texts(page="words").draw_paragraph(rng)) for _ in range(50)]
+    assert len(set(paragraphs)) == 50
+    assert {len(paragraph.split()) for paragraph in paragraphs} <= set(range(15, 80))
+
+
+def test_plain_texts_are_drawn_without_pictures():
+    source = PlainTexts(3, words=(5, 9))
+    items = [source.read(index) for index in range(3)]
+    assert all(5 <= len(item.words[0].text.split()) <= 9 for item in items)
+    assert items[0].words[0].polygon is None and items[0].image.shape == (1, 1, 3)
+    assert source.read(1).words[0].text == items[1].words[0].text != items[0].words[0].text
+    with pytest.raises(ConfigError, match="words"):
+        PlainTexts(3, words=(9, 5))
 
 
 def test_mistakes(tmp_path):
