@@ -52,12 +52,14 @@ class Prediction(NamedTuple):
         scores: its score, higher is better; what it means is the head's to say.
         others: all answers per image with their scores, the best first.
         branches: of a head that answers in several ways, each one's answers.
+        counts: what was cut or left out on the way, by name.
     """
 
     texts: list[str]
     scores: list[float]
     others: list[list[tuple[str, float]]]
     branches: Mapping[str, list[tuple[str, float]]] = {}
+    counts: Mapping[str, int] = {}
 
 
 Collator = Callable[[list["Sample"]], Any]

@@ -37,10 +37,12 @@ class Reading(NamedTuple):
     Attributes:
         visual: (B, S, V) logits.
         cross: (B, S, V) logits, or None without cross branch.
+        cut: (B,) True where a text was too long for the text encoder, or None.
     """
 
     visual: Tensor
     cross: Tensor | None
+    cut: Tensor | None
 
 
 class CLIP4STRHead(WordReader):
@@ -176,9 +178,10 @@ class CLIP4STRHead(WordReader):
         for _ in range(0 if cross else self.refine):
             visual_BSV = visual.refine(seen, visual_BSV.argmax(-1), image)
         if cross is None or text is None:
-            return Reading(visual_BSV, None)
-        own = cross.remember(memory_BLD)
-        both, keep = self.add_text(own, padding_BL, text(visual_BSV.argmax(-1)))
+            return Reading(visual_BSV, None, None)
+        own, words = cross.remember(memory_BLD), text(visual_BSV.argmax(-1))
+        cut_B = words.cut > 0
+        both, keep = self.add_text(own, padding_BL, words)
         cross_BSV = cross.read(both, keep[:, 0, 0])
         ids_BS = cross_BSV.argmax(-1)
         if self.official:  # it reads on until the last word of the visual branch has ended
@@ -189,21 +192,30 @@ class CLIP4STRHead(WordReader):
             cross_BSV = cross_BSV.masked_fill(unread_SV, -torch.inf)
         for _ in range(self.refine):
             visual_BSV = visual.refine(seen, visual_BSV.argmax(-1), image)
-            both, keep = self.add_text(own, padding_BL, text(visual_BSV.argmax(-1)))
+            words = text(visual_BSV.argmax(-1))
+            cut_B = cut_B | (words.cut > 0)
+            both, keep = self.add_text(own, padding_BL, words)
             cross_BSV = cross.refine(both, ids_BS, keep[:, 0, 0])
             ids_BS = cross_BSV.argmax(-1)
-        return Reading(visual_BSV, cross_BSV)
+        return Reading(visual_BSV, cross_BSV, cut_B)
 
     def read(self, features: Features) -> list[str]:
         return self.predict(features, None).texts
 
     def predict(self, features: Features, batch: Any) -> Prediction:
-        """What each image says; the score is the product of its characters' probabilities."""
+        """What each image says; the score is the product of its characters' probabilities.
+
+        `counts` has the images of whose texts the text encoder saw the beginning only.
+        """
         reading = self.branches(features)
-        found = {name: self._texts(x) for name, x in reading._asdict().items() if x is not None}
-        best = found[self.answer]
-        others = [[answer] for answer in best]
-        return Prediction([text for text, _ in best], [score for _, score in best], others, found)
+        found = {"visual": self._texts(reading.visual)}
+        counts = {}
+        if reading.cross is not None and reading.cut is not None:
+            found["cross"] = self._texts(reading.cross)
+            counts["cut_texts"] = int(reading.cut.sum())
+        texts, scores = zip(*found[self.answer], strict=True)
+        others = [[answer] for answer in found[self.answer]]
+        return Prediction(list(texts), list(scores), others, found, counts)
 
     def attention(self, features: Features, batch: Any) -> Tensor:
         """(B, S, h, w): where the visual branch looks for each character."""

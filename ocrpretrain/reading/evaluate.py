@@ -53,6 +53,7 @@ def evaluate_words(
     if len(set(names)) < len(names):
         raise ConfigError(f"test sets are given twice: {names}; name them NAME=PATH")
     answers = {each.name: read_set(reader, each) for each in opened}
+    counts = dict(reader.counts)  # before pictures are read again for the time
     scores = {name: score(found) for name, found in answers.items()}
     for word_set in opened:
         scores[word_set.name] |= {
@@ -79,6 +80,7 @@ def evaluate_words(
         "test": {"data": ", ".join(names)},
         "sets": scores,
         "metrics": summarize(answers),
+        "counts": counts,
         **describe(),
     }
     rows = {name: [list(answer) for answer in found] for name, found in answers.items()}

@@ -12,6 +12,7 @@ from typing import Any
 from ocrpretrain.data.sources.base import AnnotatedImage
 from ocrpretrain.data.sources.files import FileStore
 from ocrpretrain.drawing import save_picture
+from ocrpretrain.environment import file_sha256
 from ocrpretrain.errors import DataError
 from ocrpretrain.evaluation.word_scores import Answer
 from ocrpretrain.reading.lexicon import LexiconReader, read_lexicon
@@ -34,17 +35,22 @@ def read(
     Args:
         weights: a reader file of a head that reads words.
         images: files, and folders of them.
-        out: JSON lines to append to; pictures that it has are not read again.
+        out: JSON lines to append to; pictures that it has are not read again. A line names its
+            reader by the first digits of the file's sha256.
         save: folder for a picture per image of where the head looks.
         upright: see `WordFileReader`.
         batch_size: see `WordFileReader`.
 
     Yields:
         A line per picture, also for those that cannot be read, and one with counts and speed.
+
+    Raises:
+        DataError: `out` has lines of another reader.
     """
     reader = WordFileReader(weights, upright, batch_size)
     paths = find_images(images)
-    known = _known(Path(out)) if out else set()
+    name = file_sha256(Path(weights))[:12] + ("-upright" if upright else "")
+    known = _known(Path(out), name) if out else set()
     fresh = [path for path in paths if str(path) not in known]
     unreadable: list[str] = []
     drawn: set[Path] = set()
@@ -53,7 +59,7 @@ def read(
         count += 1
         if out:
             with open(out, "a", encoding="utf-8") as file:
-                file.write(_json(answer) + "\n")
+                file.write(_json(answer, name) + "\n")
         if save:
             _draw(reader, answer, _free(Path(save), Path(answer.id).stem, drawn))
         yield f"{answer.id}: {answer.text}  {answer.score:.3f}"
@@ -62,6 +68,7 @@ def read(
     yield (
         f"{count} words, {speed:.1f} words/s; {len(paths) - len(fresh)} were there already, "
         f"{len(unreadable)} unreadable"
+        + "".join(f", {number} {what}" for what, number in reader.counts.items())
     )
 
 
@@ -118,17 +125,21 @@ def _open(paths: list[Path], unreadable: list[str]) -> Iterator[AnnotatedImage]:
             yield AnnotatedImage(image, [], str(path))
 
 
-def _known(out: Path) -> set[str]:
+def _known(out: Path, reader: str) -> set[str]:
     """Pictures of whole lines; a half one, of a run that was killed, is cut off."""
     text = out.read_text("utf-8") if out.exists() else ""
     whole = text[: text.rfind("\n") + 1]
     if whole != text:
         out.write_text(whole, "utf-8")
-    return {json.loads(line)["file"] for line in whole.splitlines()}
+    rows = [json.loads(line) for line in whole.splitlines()]
+    if others := {row.get("reader") for row in rows} - {reader}:
+        raise DataError(f"{out} was written by other readers, {others}, not {reader}: see --out")
+    return {row["file"] for row in rows}
 
 
-def _json(answer: Answer) -> str:
+def _json(answer: Answer, reader: str) -> str:
     row: dict[str, Any] = {"file": answer.id, "text": answer.text, "score": answer.score}
+    row["reader"] = reader
     if answer.branches:
         row["branches"] = {name: list(pair) for name, pair in answer.branches.items()}
     return json.dumps(row, ensure_ascii=False)

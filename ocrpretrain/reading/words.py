@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Any, cast
@@ -34,6 +35,9 @@ class WordFileReader:
             counts. Off in the published protocol.
         batch_size: pictures at a time.
 
+    Attributes:
+        counts: what the head cut or left out in all that it read, by name.
+
     Raises:
         CheckpointMismatchError: no reader file, or one that does not read words.
     """
@@ -45,6 +49,7 @@ class WordFileReader:
         self.view = VIEWS["word"](**{**read_info(weights).view, "train": False})
         self.collate: Any = self.head.collator()
         self.upright, self.batch_size = upright, batch_size
+        self.counts: Counter[str] = Counter()
 
     def read(self, items: Iterable[AnnotatedImage]) -> Iterator[Answer]:
         """One answer per picture, in order; one without a legible word is read as a whole."""
@@ -100,6 +105,7 @@ class WordFileReader:
     def _answers(self, samples: list[Sample]) -> Iterator[Answer]:
         batch = self.collate(samples)
         found = self.head.predict(self.head.encode(self.backbone, batch), batch)
+        self.counts.update(found.counts)
         for place, sample in enumerate(samples):
             branches = {name: answers[place] for name, answers in found.branches.items()}
             yield Answer(sample.id, found.texts[place], found.scores[place], "", branches)

@@ -17,6 +17,7 @@ from ocrpretrain.evaluation.detection import Counts, Detections, ImageMatch
 
 PathLike = str | os.PathLike[str]
 REQUIRED = ("experiment", "head", "backbone", "pretraining", "test", "metrics", "seed", "id")
+OF_READERS = ("answer", "upright", "sets")  # and these where the task is recognition
 
 
 def image_counts(
@@ -81,7 +82,8 @@ def read_results(path: PathLike) -> list[dict[str, Any]]:
         except json.JSONDecodeError:
             errors.append(f"{path}:{number}: not JSON")
             continue
-        missing = [key for key in REQUIRED if key not in record]
+        needed = (*REQUIRED, *(OF_READERS if record.get("task") == "recognition" else ()))
+        missing = [key for key in needed if key not in record]
         if missing:
             errors.append(f"{path}:{number}: lacks {', '.join(missing)}")
         records.append(record)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from statistics import mean, stdev
 from typing import Any
@@ -100,6 +101,8 @@ def _note(records: Sequence[dict[str, Any]]) -> str:
     notes = [f"{name}: {one['flag']}" for name, one in records[0]["sets"].items() if one["flag"]]
     if records[0]["upright"]:
         notes.append("tall words read turned too: not the published protocol")
+    totals = sum((Counter(record.get("counts", {})) for record in records), Counter[str]())
+    notes += [f"{number} {what.replace('_', ' ')}" for what, number in totals.items() if number]
     seeds = len({record["seed"] for record in records})
     if seeds < len(records):
         notes.append(f"{len(records)} runs share {seeds} seeds")

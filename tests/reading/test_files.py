@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from reader_files import write_reader
+from reader_files import HEADS, write_reader
 from test_tools import run
 
 from ocrpretrain.errors import DataError
@@ -49,6 +49,21 @@ def test_a_run_that_was_killed_goes_on(reader_file, pictures, tmp_path):
         answer_close_to(json.loads(line)) for line in whole.splitlines()
     ]
     assert " were there already" in lines[-1] and not lines[-1].startswith("6 words")
+
+
+def test_lines_of_another_reader_are_not_gone_on_with(reader_file, pictures, tmp_path):
+    out = tmp_path / "out.jsonl"
+    list(read(reader_file, [pictures / "a.png"], out))
+    before = out.read_text("utf-8")
+    with pytest.raises(DataError, match="was written by other readers"):
+        list(read(reader_file, [pictures], out, upright=True))
+    assert out.read_text("utf-8") == before
+
+
+def test_texts_that_the_text_encoder_cuts_are_counted(pictures, tmp_path, monkeypatch):
+    monkeypatch.setitem(HEADS, "clip4str", {**HEADS["clip4str"], "context": 3})
+    lines = list(read(write_reader(tmp_path / "r.safetensors", "clip4str"), [pictures]))
+    assert 0 < int(lines[-1].removesuffix(" cut_texts").rpartition(" ")[2]) <= 6
 
 
 def test_paths_that_are_wrong_are_all_named(tmp_path):

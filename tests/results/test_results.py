@@ -56,10 +56,12 @@ def test_bad_lines_are_reported_with_their_number(tmp_path):
     file = tmp_path / "results.jsonl"
     with pytest.raises(DataError, match="no results yet"):
         read_results(file)
-    file.write_text('{"seed": 1}\nnot json\n')
+    reader = {**record(), "id": "x", "task": "recognition", "sets": {}}
+    file.write_text(f'{{"seed": 1}}\nnot json\n{json.dumps(reader)}\n')
     with pytest.raises(DataError) as error:
         read_results(file)
     assert ":1: lacks experiment" in str(error.value) and ":2: not JSON" in str(error.value)
+    assert ":3: lacks answer, upright" in str(error.value)
 
 
 def test_rows_average_seeds_and_compare_with_random(tmp_path):
