@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 from PIL import Image
 
 from ocrpretrain.config import build, digest
+from ocrpretrain.environment import file_sha256
 from ocrpretrain.weights.format import WeightsInfo, write_weights
 
 BACKBONE = {
@@ -69,3 +71,41 @@ def pictures(tmp_path):
     (folder / "broken.png").write_bytes(b"no picture")
     (folder / "notes.txt").write_text("not read")
     return folder
+
+
+PAGE_TEXT = {"type": "ocrpretrain.data.Texts", "page": "words", "part": "train"}
+PAGES = {
+    "type": "ocrpretrain.data.SyntheticPages", "length": 6, "size": [96, 96], "body": [12, 14],
+    "columns": [1, 1], "tables": 0.0, "figures": 0.0, "effects": "none", "text": PAGE_TEXT,
+}  # fmt: skip
+PAGE_CONFIG = {"seed": 3, "head": {"type": "x"}, "data": {"train": PAGES, "val": PAGES}}
+PAGE_BACKBONE = {"type": "ocrpretrain.backbones.ConvBackbone", "width": 8, "blocks": [1, 1, 1]}
+
+
+@torch.no_grad()
+def write_page_reader(path: Path, seed: int = 3, **options) -> Path:
+    """A reader file of an untrained head that reads pages, and its record."""
+    torch.manual_seed(seed)
+    backbone = build(PAGE_BACKBONE)
+    spec = {"type": "ocrpretrain.heads.CompressionHead", "max_tokens": 40, **options}
+    spec["decoder"] = {"width": 16, "layers": 1, "heads": 2, "hidden": 16}
+    head = build(spec, in_channels=backbone.out_channels, strides=backbone.strides)
+    for parameter in head.parameters():
+        torch.nn.init.normal_(parameter, std=0.5)
+    info = WeightsInfo(
+        *(PAGE_BACKBONE, backbone.mean, backbone.std, backbone.strides, backbone.out_channels),
+        head=spec,
+        view={"size": [64, 64]},
+        data="generated",
+        images_seen=7,
+        config_hash=digest(PAGE_CONFIG),
+        seed=seed,
+    )
+    model = torch.nn.ModuleDict({"backbone": backbone, "head": head})
+    write_weights(path, model.state_dict(), info)
+    record = {
+        "weights_sha256": file_sha256(path), "images_seen": 7, "config": PAGE_CONFIG,
+        "data": "generated", "process_seconds": 90.0,
+    }  # fmt: skip
+    path.with_suffix(".record.json").write_text(json.dumps(record))
+    return path

@@ -26,7 +26,7 @@ def run(monkeypatch, tool: str, *arguments: str) -> int:
 
 
 def test_tools_are_short():
-    assert len(TOOLS) == 14
+    assert len(TOOLS) == 15
     assert all(len(path.read_text().splitlines()) <= 50 for path in TOOLS)
 
 

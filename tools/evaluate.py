@@ -1,4 +1,4 @@
-"""Evaluate a finetuned detector, or a reader file on sets of words, and append to results.jsonl."""
+"""Evaluate a finetuned detector, or a reader file on words or pages; append to results.jsonl."""
 
 import argparse
 from pathlib import Path
@@ -14,19 +14,18 @@ def main() -> None:
     parser.add_argument("--test", help="folder or zip of test images, in place of the run's")
     parser.add_argument("--words", nargs="+", metavar="[NAME=]SET[@LABEL]",
                         help="of a reader file: sets of words, or 'random'")  # fmt: skip
+    parser.add_argument("--pages", nargs="+", metavar="[NAME=]SET",
+                        help="of pages; or generated: natural shuffled letters")  # fmt: skip
     parser.add_argument("--upright", action="store_true", help="read tall words turned too")
     args = parser.parse_args()
-    if args.words or Path(args.run).is_file():
+    if args.words or args.pages or Path(args.run).is_file():
         from ocrpretrain.errors import ConfigError
-        from ocrpretrain.evaluation.word_scores import table
-        from ocrpretrain.reading.evaluate import evaluate_words
+        from ocrpretrain.reading.report import report
 
-        if not args.words or args.test:
-            raise ConfigError("a reader file is evaluated on --words SET ..., without --test")
-        record = evaluate_words(args.run, args.words, args.results, args.experiment, args.upright)
-        print(table(record))
-        return
-
+        if args.test:
+            raise ConfigError("--test is for detectors; a reader file has --words or --pages")
+        own = (args.run, args.words, args.pages)
+        return print(report(*own, args.results, args.experiment, args.upright))
     from ocrpretrain.transfer.evaluate import evaluate
 
     record = evaluate(args.run, args.results, args.experiment, args.test)

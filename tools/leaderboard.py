@@ -23,7 +23,7 @@ def main() -> None:
         print(f"{args.results}: every row follows from what is stored")
         return
 
-    from ocrpretrain.results.leaderboard import as_csv, boards, log_to_wandb, markdown
+    from ocrpretrain.results.leaderboard import as_csv, boards, draw, log_to_wandb, markdown
 
     tables = boards(args.results)
     folder = Path(args.out or Path(args.results).parent)
@@ -33,6 +33,8 @@ def main() -> None:
         (folder / f"{board.name}.csv").write_text(as_csv(board), "utf-8")
         print(markdown(board))
         print(f"written: {folder / board.name}.md and .csv")
+    for picture in draw(args.results, folder):
+        print(f"drawn: {picture}")
     if args.wandb != "disabled":
         print(f"W&B run: {log_to_wandb(tables, folder, args.wandb)}")
 

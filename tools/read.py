@@ -1,4 +1,4 @@
-"""Read words in pictures; with --lexicon rank the words of a list instead, zero-shot."""
+"""Read words or pages in pictures; with --lexicon rank a list's words for each, zero-shot."""
 
 import argparse
 
@@ -8,20 +8,27 @@ from ocrpretrain.cli import run
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("weights", help="reader file (tools/export.py --reader)")
-    parser.add_argument("images", nargs="+", help="image files, or folders of them")
+    parser.add_argument("images", nargs="*", help="image files, or folders of them")
     parser.add_argument(
         "--out", help="JSON lines to write; what is there already is not read again"
     )
     parser.add_argument("--save", metavar="DIR", help="draw where the head looks")
     parser.add_argument("--upright", action="store_true", help="read tall pictures turned too")
     parser.add_argument("--batch-size", type=int, default=64)
+    parser.add_argument("--text", metavar="FILE", help="set this text on pages and read it back")
+    parser.add_argument("--body", type=int, default=20, help="size of its type, in pixels")
     parser.add_argument("--lexicon", help="UTF-8 file, one label per line")
     parser.add_argument("--top", type=int, default=5, help="labels of the lexicon per image")
     args = parser.parse_args()
 
+    if not args.images and not args.text:
+        parser.error("give images to read, or --text")
     from ocrpretrain.reading import files
+    from ocrpretrain.reading.round_trip import round_trip
 
-    if args.lexicon:
+    if args.text:
+        lines = round_trip(args.weights, args.text, args.body)
+    elif args.lexicon:
         lines = files.rank(args.weights, args.lexicon, args.images, args.top, args.save)
     else:
         lines = files.read(

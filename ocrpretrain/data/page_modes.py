@@ -100,13 +100,13 @@ class PageMode:
         page = Image.fromarray(image)
         square = (self.size, self.size)
         if self.resize == "pad":
-            whole = np.asarray(ImageOps.pad(page, square, color=GREY))
+            whole = np.array(ImageOps.pad(page, square, color=GREY))
         else:
-            whole = np.asarray(page.resize(square))
+            whole = np.array(page.resize(square))
         columns, rows = grid = self.grid(*page.size)
         if not rows:
             return Views(whole, None, grid)
-        large = np.asarray(page.resize((columns * self.tile, rows * self.tile)))
+        large = np.array(page.resize((columns * self.tile, rows * self.tile)))
         tiles = large.reshape(rows, self.tile, columns, self.tile, 3).swapaxes(1, 2)
         return Views(whole, tiles.reshape(-1, self.tile, self.tile, 3), grid)
 

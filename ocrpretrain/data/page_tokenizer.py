@@ -49,6 +49,10 @@ class PageTokenizer:
             raise DataError(f"the tokenizer {self.path} does not spell {''.join(lost)[:20]!r}")
         return [*ids, self.eos_id]
 
+    def count(self, text: str) -> int:
+        """Ids of a text, without EOS; those of what it can spell of it."""
+        return len(self.tokenizer.encode(text, add_special_tokens=False).ids)
+
     def decode(self, ids: Iterable[int]) -> str:
         """The text of ids up to EOS."""
         kept: list[int] = []

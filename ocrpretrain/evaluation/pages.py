@@ -5,10 +5,39 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import mean, median
+from typing import Any, NamedTuple
 
 from rapidfuzz.distance import Levenshtein
 
+EDGES = (0, 1, 2, 3, 4, 5, 6, 8, 10, 12, 14, 16, 18, 20, 1e9)  # of compression ratios
 COLLAPSED = 0.5  # a page whose 1 - NED is lower was not read
+
+
+class PageAnswer(NamedTuple):
+    """What one picture says.
+
+    Attributes:
+        id: of the picture.
+        text: what is read.
+        score: its confidence.
+        truth: the text that the picture came with, if any.
+        tokens: of the true text, by the reader's tokenizer.
+        cells: vision tokens, as papers count them.
+        positions: of the decoder's sequence before it reads.
+    """
+
+    id: str
+    text: str
+    score: float
+    truth: str
+    tokens: int
+    cells: int
+    positions: int
+
+    @property
+    def ratio(self) -> float | None:
+        """Text tokens per vision token; None where no image is seen."""
+        return self.tokens / self.cells if self.cells else None
 
 
 @dataclass(frozen=True)
@@ -89,3 +118,46 @@ def by_tokens(pages: Sequence[PageScore], edges: Sequence[int]) -> Mapping[str, 
             "tokens": mean(page.tokens for page in found) if found else 0.0,
         }
     return bins
+
+
+def summarize_answers(answers: Sequence[PageAnswer]) -> dict[str, float]:
+    """`summarize`, and means of text tokens, vision tokens and positions over the pages."""
+    scores = [score_page(answer.text, answer.truth, answer.tokens) for answer in answers]
+    counts = {
+        name: mean(getattr(answer, name) for answer in answers) if answers else 0.0
+        for name in ("tokens", "cells", "positions")
+    }
+    return {**summarize(scores), **counts}
+
+
+def by_ratio(answers: Sequence[PageAnswer], cells: int | None = None) -> list[dict[str, float]]:
+    """Summaries of pages of similar compression ratio, with its mean, lowest ratios first.
+
+    Args:
+        answers: of one set.
+        cells: vision tokens in place of the reader's own, for a control that sees no image.
+    """
+    found = []
+    for low, high in zip(EDGES, EDGES[1:], strict=False):
+        ratios = [answer.tokens / (cells or answer.cells or 1) for answer in answers]
+        kept = [pair for pair in zip(answers, ratios, strict=True) if low <= pair[1] < high]
+        if kept:
+            ratio = mean(ratio for _, ratio in kept)
+            found.append({**summarize_answers([answer for answer, _ in kept]), "ratio": ratio})
+    return found
+
+
+def table(record: Mapping[str, Any]) -> str:
+    """A Markdown table of one record: its sets."""
+    head = ["set", "pages", "text tokens", "vision tokens", "positions", "1-NED", "median"]
+    head += ["collapsed", "precision", "recall", "F", "8-grams in training texts", "pages/s"]
+    lines = ["| " + " | ".join(head) + " |", "|" + " --- |" * len(head)]
+    for name, one in record["sets"].items():
+        cells = [name, str(one["pages"])]
+        cells += [f"{one[key]:.1f}" for key in ("tokens", "cells", "positions")]
+        cells += [f"{one[key]:.3f}" for key in ("one_minus_ned", "one_minus_ned_median")]
+        cells += [f"{100 * one[key]:.1f} %" for key in ("collapsed", "precision", "recall", "f")]
+        cells += [f"{100 * one['overlap']:.2f} %", f"{one['pages_per_second']:.1f}"]
+        lines.append("| " + " | ".join(cells) + " |")
+    left_out = ", ".join(f"{number} {name}" for name, number in record["counts"].items())
+    return "\n".join(lines) + (f"\n{left_out}" if left_out else "")

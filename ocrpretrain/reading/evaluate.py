@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections.abc import Sequence
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 from rich.progress import track
 
-from ocrpretrain.environment import describe, file_sha256
 from ocrpretrain.errors import ConfigError
 from ocrpretrain.evaluation.word_scores import Answer, score, summarize
 from ocrpretrain.evaluation.word_sets import flag
+from ocrpretrain.reading.record import reader_record
 from ocrpretrain.reading.word_sets import WordSet, open_set
 from ocrpretrain.reading.words import WordFileReader
-from ocrpretrain.results.record import append_result, recipe_hash
-from ocrpretrain.weights.format import read_info
+from ocrpretrain.results.record import append_result
 
 PathLike = str | os.PathLike[str]
 TIMED = 64  # pictures
@@ -47,7 +44,7 @@ def evaluate_words(
     Raises:
         ConfigError: a set given twice.
     """
-    reader, info = WordFileReader(weights, upright), read_info(weights)
+    reader = WordFileReader(weights, upright)
     opened = [open_set(spec) for spec in sets]
     names = [word_set.name for word_set in opened]
     if len(set(names)) < len(names):
@@ -60,28 +57,15 @@ def evaluate_words(
             "flag": flag(word_set.name, scores[word_set.name]["36"]["words"]),
             "ms": {str(size): milliseconds(reader, word_set, size) for size in (1, 64)},
         }
-    trained = training_record(weights)
     record = {
         "task": "recognition",
-        "experiment": experiment or Path(weights).stem,
-        "head": (info.head or {}).get("type", "").rpartition(".")[2],
-        "backbone": info.backbone,
-        "pretraining": {
-            "data": info.data,
-            "images_seen": info.images_seen,
-            "config_hash": info.config_hash,
-            "sha256": file_sha256(Path(weights)),
-            "process_seconds": trained.get("process_seconds"),
-            "recipe_hash": recipe_hash(trained["config"]) if trained else info.config_hash,
-        },
+        **reader_record(weights, experiment),
         "answer": getattr(reader.head, "answer", "only"),
-        "seed": info.seed,
         "upright": upright,
         "test": {"data": ", ".join(names)},
         "sets": scores,
         "metrics": summarize(answers),
         "counts": counts,
-        **describe(),
     }
     rows = {name: [list(answer) for answer in found] for name, found in answers.items()}
     return append_result(results, record, {"answers": rows})
@@ -111,9 +95,3 @@ def milliseconds(reader: WordFileReader, word_set: WordSet, batch_size: int) -> 
         return 1000 * (time.perf_counter() - start) / count
     finally:
         reader.batch_size = before
-
-
-def training_record(weights: PathLike) -> dict[str, Any]:
-    """The record beside a weights file, or nothing where there is none."""
-    file = Path(weights).with_suffix(".record.json")
-    return json.loads(file.read_text("utf-8")) if file.is_file() else {}

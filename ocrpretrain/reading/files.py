@@ -1,4 +1,4 @@
-"""Picture files and folders, read line by line: what `tools/read.py` prints."""
+"""Picture files and folders, read one after the other: what `tools/read.py` prints."""
 
 from __future__ import annotations
 
@@ -9,14 +9,18 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from ocrpretrain.config import resolve
 from ocrpretrain.data.sources.base import AnnotatedImage
 from ocrpretrain.data.sources.files import FileStore
 from ocrpretrain.drawing import save_picture
 from ocrpretrain.environment import file_sha256
-from ocrpretrain.errors import DataError
+from ocrpretrain.errors import ConfigError, DataError
+from ocrpretrain.evaluation.pages import PageAnswer
 from ocrpretrain.evaluation.word_scores import Answer
 from ocrpretrain.reading.lexicon import LexiconReader, read_lexicon
+from ocrpretrain.reading.pages import PageFileReader
 from ocrpretrain.reading.words import WordFileReader
+from ocrpretrain.weights.format import read_info
 
 PathLike = str | os.PathLike[str]
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
@@ -30,28 +34,30 @@ def read(
     upright: bool = False,
     batch_size: int = 64,
 ) -> Iterator[str]:
-    """Read words in pictures.
+    """Read words or pages in pictures, as the reader's head does.
 
     Args:
-        weights: a reader file of a head that reads words.
+        weights: a reader file of a head that reads.
         images: files, and folders of them.
         out: JSON lines to append to; pictures that it has are not read again. A line names its
-            reader by the first digits of the file's sha256.
+            picture from the file's folder, and its reader by the first digits of a sha256. `Folder`
+            opens such a file where it lies beside or above its pictures.
         save: folder for a picture per image of where the head looks.
         upright: see `WordFileReader`.
-        batch_size: see `WordFileReader`.
+        batch_size: see the readers.
 
     Yields:
         A line per picture, also for those that cannot be read, and one with counts and speed.
 
     Raises:
+        ConfigError: words' options for a reader of pages.
         DataError: `out` has lines of another reader.
     """
-    reader = WordFileReader(weights, upright, batch_size)
+    reader = open_reader(weights, upright, batch_size, save is not None)
     paths = find_images(images)
     name = file_sha256(Path(weights))[:12] + ("-upright" if upright else "")
     known = _known(Path(out), name) if out else set()
-    fresh = [path for path in paths if str(path) not in known]
+    fresh = [path for path in paths if _spell(path, out) not in known]
     unreadable: list[str] = []
     drawn: set[Path] = set()
     start, count = time.monotonic(), 0
@@ -59,15 +65,16 @@ def read(
         count += 1
         if out:
             with open(out, "a", encoding="utf-8") as file:
-                file.write(_json(answer, name) + "\n")
-        if save:
-            _draw(reader, answer, _free(Path(save), Path(answer.id).stem, drawn))
-        yield f"{answer.id}: {answer.text}  {answer.score:.3f}"
+                file.write(_json(answer, _spell(answer.id, out), name) + "\n")
+        if save and isinstance(reader, WordFileReader):
+            _draw(reader, Path(answer.id), _free(Path(save), Path(answer.id).stem, drawn))
+        text = answer.text.replace("\n", "\n  ")
+        yield f"{answer.id}: {text}  {answer.score:.3f}"
     speed = count / max(time.monotonic() - start, 1e-9)
     yield from unreadable
     yield (
-        f"{count} words, {speed:.1f} words/s; {len(paths) - len(fresh)} were there already, "
-        f"{len(unreadable)} unreadable"
+        f"{count} {reader.unit}, {speed:.1f} {reader.unit}/s; "
+        f"{len(paths) - len(fresh)} were there already, {len(unreadable)} unreadable"
         + "".join(f", {number} {what}" for what, number in reader.counts.items())
     )
 
@@ -137,18 +144,35 @@ def _known(out: Path, reader: str) -> set[str]:
     return {row["file"] for row in rows}
 
 
-def _json(answer: Answer, reader: str) -> str:
-    row: dict[str, Any] = {"file": answer.id, "text": answer.text, "score": answer.score}
+def open_reader(
+    weights: PathLike, upright: bool, batch_size: int, save: bool
+) -> WordFileReader | PageFileReader:
+    """The reader that a file's head asks for."""
+    spec = read_info(weights).head
+    head: Any = resolve(spec["type"]) if spec else None
+    if head is None or head.view != "page":
+        return WordFileReader(weights, upright, batch_size)
+    if upright or save:
+        raise ConfigError(f"{weights} reads pages: --upright and --save are for words")
+    return PageFileReader(weights, batch_size)
+
+
+def _spell(path: PathLike, out: PathLike | None) -> str:
+    """A picture's name in `out`."""
+    return Path(os.path.relpath(path, Path(out).parent if out else None)).as_posix()
+
+
+def _json(answer: Answer | PageAnswer, file: str, reader: str) -> str:
+    row: dict[str, Any] = {"file": file, "text": answer.text, "score": answer.score}
     row["reader"] = reader
-    if answer.branches:
+    if isinstance(answer, Answer) and answer.branches:
         row["branches"] = {name: list(pair) for name, pair in answer.branches.items()}
     return json.dumps(row, ensure_ascii=False)
 
 
-def _draw(reader: WordFileReader, answer: Answer, out: Path) -> None:
-    path = Path(answer.id)
+def _draw(reader: WordFileReader, path: Path, out: Path) -> None:
     image = FileStore(path.parent).read_image(path.name)
-    save_picture(reader.picture(AnnotatedImage(image, [], answer.id)), out)
+    save_picture(reader.picture(AnnotatedImage(image, [], str(path))), out)
 
 
 def _free(folder: Path, stem: str, drawn: set[Path]) -> Path:

@@ -42,6 +42,8 @@ class WordFileReader:
         CheckpointMismatchError: no reader file, or one that does not read words.
     """
 
+    unit = "words"
+
     def __init__(self, weights: PathLike, upright: bool = False, batch_size: int = 64) -> None:
         self.backbone, self.head = load_reader(weights)
         if self.head.view != "word":

@@ -62,7 +62,7 @@ def draw_pretraining(run: PathLike, out: PathLike, batch_size: int, chance: floa
         }
         for title, lines in panels.items()
     }
-    _draw(
+    draw_panels(
         curves, "thousand images seen", out, dict.fromkeys(("i2t_recall1", "t2i_recall1"), chance)
     )
 
@@ -111,15 +111,16 @@ def draw_losses(runs: Sequence[Path], out: PathLike) -> None:
             if name.startswith("loss"):
                 points = read_curve([run / "losses.csv"], "step", name)
                 panels.setdefault(name, {})[run.name] = smooth(points, f"train/{name}")
-    _draw(panels, "iterations", out, {})
+    draw_panels(panels, "iterations", out, {})
 
 
-def _draw(
+def draw_panels(
     panels: dict[str, dict[str, Curve]],
     xlabel: str,
     out: PathLike,
     lines: dict[str, float | None],
 ) -> None:
+    """One panel per title, with a curve per name, and a dotted line where `lines` has a level."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -133,7 +134,9 @@ def _draw(
         axis.axis("off")
     for axis, (title, curves) in zip(axes.flat, panels.items(), strict=False):
         for name, points in curves.items():
-            axis.plot(*zip(*points, strict=True), label=name)
+            axis.plot(
+                *zip(*points, strict=True), marker="." if len(points) < 20 else "", label=name
+            )
         level = lines.get(title)
         if level is not None:
             axis.axhline(level, color="grey", linestyle=":", label="chance")

@@ -1,4 +1,4 @@
-"""The leaderboard: a table of detectors and one of readers, as Markdown, CSV and on W&B."""
+"""The leaderboard: tables of detectors and of readers, as Markdown, CSV and on W&B."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
-from ocrpretrain.results import detection_rows, word_rows
+from ocrpretrain.results import detection_rows, page_rows, word_rows
+from ocrpretrain.results.page_curves import draw_ratios
 from ocrpretrain.results.record import read_results
 
 PathLike = str | os.PathLike[str]
+PAGES = "leaderboard_pages"
 
 
 class Board(NamedTuple):
@@ -39,14 +41,26 @@ def boards(path: PathLike) -> list[Board]:
     """
     results = read_results(path)
     words = [record for record in results if record.get("task") == "recognition"]
-    rest = [record for record in results if record.get("task") != "recognition"]
+    pages = [record for record in results if record.get("task") == "pages"]
+    rest = [record for record in results if record.get("task") not in ("recognition", "pages")]
     found = detection_rows.rows(path, rest)
     read = word_rows.rows(words)
     tables = [
         Board("leaderboard", detection_rows.COLUMNS, detection_rows.HEADINGS, found),
         Board("leaderboard_words", word_rows.columns(read), word_rows.HEADINGS, read),
+        Board(PAGES, page_rows.COLUMNS, page_rows.HEADINGS, page_rows.rows(path, pages)),
     ]
     return [board for board in tables if board.rows]
+
+
+def draw(path: PathLike, folder: Path) -> list[Path]:
+    """The pictures of tables that have one; returns their files."""
+    pages = [record for record in read_results(path) if record.get("task") == "pages"]
+    if not pages:
+        return []
+    out = folder / f"{PAGES}.png"
+    draw_ratios(path, pages, out)
+    return [out]
 
 
 def markdown(board: Board) -> str:

@@ -17,7 +17,7 @@ from ocrpretrain.evaluation.detection import Counts, Detections, ImageMatch
 
 PathLike = str | os.PathLike[str]
 REQUIRED = ("experiment", "head", "backbone", "pretraining", "test", "metrics", "seed", "id")
-OF_READERS = ("answer", "upright", "sets")  # and these where the task is recognition
+BY_TASK = {"recognition": ("answer", "upright", "sets"), "pages": ("sees", "sets")}  # and these
 
 
 def image_counts(
@@ -82,7 +82,7 @@ def read_results(path: PathLike) -> list[dict[str, Any]]:
         except json.JSONDecodeError:
             errors.append(f"{path}:{number}: not JSON")
             continue
-        needed = (*REQUIRED, *(OF_READERS if record.get("task") == "recognition" else ()))
+        needed = (*REQUIRED, *BY_TASK.get(record.get("task", ""), ()))
         missing = [key for key in needed if key not in record]
         if missing:
             errors.append(f"{path}:{number}: lacks {', '.join(missing)}")

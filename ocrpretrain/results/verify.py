@@ -12,7 +12,7 @@ from typing import Any
 from ocrpretrain.config import digest
 from ocrpretrain.evaluation.detection import Counts
 from ocrpretrain.results.record import read_image_counts, read_results, recipe_hash
-from ocrpretrain.results.verify_words import word_problems
+from ocrpretrain.results.verify_readers import page_problems, word_problems
 
 PathLike = str | os.PathLike[str]
 # Words in a test set's name -> images, and legible words where the protocol fixes them.
@@ -45,8 +45,9 @@ def _problems(path: PathLike, record: dict[str, Any], weights: dict[str, Any]) -
     file = Path(path).parent / record["per_image"]
     if not file.is_file():
         return [f"{where}: no per-image counts at {record['per_image']}"]
-    if record.get("task") == "recognition":
-        found = word_problems(record, file)
+    if record.get("task") in ("recognition", "pages"):
+        check = word_problems if record["task"] == "recognition" else page_problems
+        found = check(record, path)
         found += _weights_problems(
             record["pretraining"], weights, ("process_seconds", "recipe_hash")
         )

@@ -17,7 +17,7 @@ def test_a_folder_is_read_and_what_cannot_be_read_is_named(reader_file, pictures
     lines = list(read(reader_file, [pictures], out))
     rows = [json.loads(line) for line in out.read_text("utf-8").splitlines()]
     names = ["a.png", "b.jpg", "below/c.webp", "dot.png", "strip.png", "tall.png"]
-    assert [row["file"] for row in rows] == [str(pictures / name) for name in names]
+    assert [row["file"] for row in rows] == [f"pictures/{name}" for name in names]
     assert all(0 <= row["score"] <= 1 and isinstance(row["text"], str) for row in rows)
     assert ("branches" in rows[0]) == ("clip4str" in reader_file.name)
     assert lines[0].startswith(f"{pictures / 'a.png'}: {rows[0]['text']}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 from ocrpretrain.data.sources.base import AnnotatedImage, Source, Word
 from ocrpretrain.data.sources.crops import WordCrops
@@ -46,7 +47,8 @@ def Folder(  # noqa: N802 - stands in a config where a class would
     """Open a folder or zip in any known layout, and take a seeded share of it.
 
     Args:
-        path: holds `labels.jsonl`, ICDAR2015's images and `gt_*.txt`, WebDataset tars, or an LMDB.
+        path: holds `labels.jsonl`, ICDAR2015's images and `gt_*.txt`, WebDataset tars, or an LMDB;
+            or is a `.jsonl` file beside or above its images.
         start: see `Part`.
         stop: see `Part`.
         seed: see `Part`.
@@ -60,6 +62,8 @@ def Folder(  # noqa: N802 - stands in a config where a class would
 
 
 def _open(path: str | os.PathLike[str], max_bad: float) -> Source:
+    if Path(path).suffix == ".jsonl":
+        return LabelsFolder(path, max_bad)
     store = FileStore(path)
     names = store.names()
     if "labels.jsonl" in names:

@@ -70,16 +70,28 @@ class FileStore:
         Raises:
             DataError: a name that leaves the root, or a file that is not there.
         """
-        if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
-            raise DataError(f"{self.root}: {name!r} points outside the data set")
+        self._check(name)
         try:
             return self._zip().read(name) if self.is_zip else (self.root / name).read_bytes()
         except (KeyError, FileNotFoundError):
             raise DataError(f"{self.root}: has no file {name!r}") from None
 
+    def has(self, name: str) -> bool:
+        """Whether a file of a folder is there.
+
+        Raises:
+            DataError: a name that leaves the root.
+        """
+        self._check(name)
+        return (self.root / name).is_file()
+
     def read_image(self, name: str) -> np.ndarray:
         """(H, W, 3) uint8 RGB; see `decode`."""
         return decode(self.read(name), f"{self.root}: {name!r}")[0]
+
+    def _check(self, name: str) -> None:
+        if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
+            raise DataError(f"{self.root}: {name!r} points outside the data set")
 
 
 def decode(data: bytes, where: str, needs: Needs | None = None) -> tuple[np.ndarray, int, int]:

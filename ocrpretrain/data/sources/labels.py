@@ -1,4 +1,4 @@
-"""A folder or zip with `labels.jsonl`: one image per line.
+"""A folder or zip with `labels.jsonl`, or such a file of another name: one image per line.
 
 `{"file": "images/1.jpg", "words": [{"polygon": [x1, y1, ...], "text": "EXIT", "ignore": false}]}`.
 A word without `polygon` is a weak label.
@@ -7,7 +7,9 @@ A word without `polygon` is a weak label.
 from __future__ import annotations
 
 import codecs
+import hashlib
 import os
+from pathlib import Path
 
 from ocrpretrain.data.sources.bad import check_bad
 from ocrpretrain.data.sources.files import FileStore
@@ -20,7 +22,7 @@ class LabelsFolder(ListedImages):
     """Images and words listed in `labels.jsonl`, read unpacked or as zip.
 
     Args:
-        path: the folder or the zip archive.
+        path: the folder or the zip archive; or a `.jsonl` file, whose names count from its folder.
         max_bad: share of the lines that may be unusable; they are left out, counted and named.
         text: in sets of word images or pages, the name of the label; a set may have several
             (IIIT5K's `official` beside the corrected `text`).
@@ -32,24 +34,26 @@ class LabelsFolder(ListedImages):
     def __init__(
         self, path: str | os.PathLike[str], max_bad: float = 0.0, text: str = "text"
     ) -> None:
-        self.store = FileStore(path)
-        present = set(self.store.names())
+        listed = Path(path).suffix == ".jsonl"
+        self.store = FileStore(Path(path).parent if listed else path)
+        self.labels = Path(path).name if listed else "labels.jsonl"
+        present = None if listed else set(self.store.names())
         self.items = []
         errors: list[str] = []
         seen: set[str] = set()
-        lines = self.store.read("labels.jsonl").removeprefix(codecs.BOM_UTF8).splitlines()
+        lines = self.store.read(self.labels).removeprefix(codecs.BOM_UTF8).splitlines()
         for number, line in enumerate(lines, 1):
             if not line.strip():
                 continue
             try:
-                row, words = parse_row(line, f"labels.jsonl:{number}", text)
+                row, words = parse_row(line, f"{self.labels}:{number}", text)
                 name = row.get("file")
                 if not isinstance(name, str):
-                    raise DataError(f"labels.jsonl:{number}: needs a string 'file'")
-                if name not in present:
-                    raise DataError(f"labels.jsonl:{number}: no such file {name!r}")
+                    raise DataError(f"{self.labels}:{number}: needs a string 'file'")
+                if not (self.store.has(name) if present is None else name in present):
+                    raise DataError(f"{self.labels}:{number}: no such file {name!r}")
                 if name in seen:
-                    raise DataError(f"labels.jsonl:{number}: {name!r} is listed twice")
+                    raise DataError(f"{self.labels}:{number}: {name!r} is listed twice")
             except DataError as error:
                 errors.append(str(error))
                 continue
@@ -57,4 +61,10 @@ class LabelsFolder(ListedImages):
             self.items.append((name, words))
         check_bad(path, errors, len(errors) + len(self.items), max_bad)
         if not self.items:
-            raise DataError(f"{path}: labels.jsonl lists no image")
+            raise DataError(f"{path}: {self.labels} lists no image")
+
+    def fingerprint(self) -> str:
+        if self.labels == "labels.jsonl":
+            return super().fingerprint()
+        digest = hashlib.sha256(self.store.read(self.labels)).hexdigest()[:12]
+        return f"{self.labels} {self.describe()} {digest}"

@@ -1,0 +1,97 @@
+"""A text is set on pages, which a reader file reads back: what optical compression loses."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from ocrpretrain.data.sources.base import AnnotatedImage, Word
+from ocrpretrain.data.synthesis.fonts import load_fonts
+from ocrpretrain.data.synthesis.lettering import Face
+from ocrpretrain.data.synthesis.page import BODY
+from ocrpretrain.data.synthesis.typesetting import Page, break_lines
+from ocrpretrain.errors import CheckpointMismatchError, DataError
+from ocrpretrain.evaluation.pages import score_page
+from ocrpretrain.reading.pages import PageFileReader
+
+PathLike = str | os.PathLike[str]
+MARGIN = 0.06  # of a page's shorter side
+NAMES = ("tokens", "cells")
+LEADING = 1.35  # of the size of the type
+
+
+def round_trip(weights: PathLike, file: PathLike, body: int) -> Iterator[str]:
+    """Render a text, read it, and compare.
+
+    Args:
+        weights: a reader file of a head that reads pages.
+        file: UTF-8 text.
+        body: size of the type in pixels per em, on pages of the size that the reader sees.
+
+    Yields:
+        Lines to print: per page what was read, text tokens, vision tokens, 1-NED; and totals.
+
+    Raises:
+        CheckpointMismatchError: a reader that is given a part of the text.
+        DataError: no UTF-8 text, or a word that is wider than a page.
+    """
+    reader = PageFileReader(weights)
+    if reader.view.optical_share < 1:
+        raise CheckpointMismatchError(f"{weights}: was trained with a part of the text as tokens")
+    try:
+        text = Path(file).read_text("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{file}: {error}") from None
+    pages = list(render(text, reader.view.size, body))
+    answers = list(reader.read(pages))
+    for answer in answers:
+        ned = score_page(answer.text, answer.truth).one_minus_ned
+        yield (
+            f"{answer.text}\n--- {answer.id}: {_counts(answer.tokens, answer.cells)}, "
+            f"{answer.positions} positions, 1-NED {ned:.3f}"
+        )
+    tokens, cells = (sum(getattr(answer, name) for answer in answers) for name in NAMES)
+    read, truth = ("\n".join(x) for x in zip(*((a.text, a.truth) for a in answers), strict=True))
+    ned = score_page(read, truth).one_minus_ned
+    left_out = "".join(f", {number} {name}" for name, number in reader.counts.items())
+    yield f"{len(answers)} pages: {_counts(tokens, cells)}, 1-NED {ned:.3f}{left_out}"
+
+
+def render(text: str, size: tuple[int, int], body: int) -> Iterator[AnnotatedImage]:
+    """Pages of black type on white, line by line; an empty text is one blank page.
+
+    Raises:
+        DataError: no font draws the text, or a word that is wider than a page.
+    """
+    height, width = size
+    margin = MARGIN * min(size)
+    fonts = load_fonts("".join(sorted(set(text) - set(" \t\r\n"))))
+    font = next((font for font in fonts if font.family in BODY), fonts[0])
+    face = Face(font.path, body, None if font.weights is None else 400)
+    lines = [
+        line
+        for paragraph in text.splitlines()
+        for line in break_lines(paragraph.split(), face, width - 2 * margin)
+    ]
+    fit = max(1, int((height - 2 * margin) / (LEADING * body)))
+    for start in range(0, max(1, len(lines)), fit):
+        page, y, chunk = Page(height, width), margin, lines[start : start + fit]
+        for line in chunk:
+            page.paragraph(line, face, margin, y, width, height, LEADING * body, "left")
+            y += LEADING * body
+        words = [word for line in chunk for word in line]
+        if len(page.marks) < len(words):
+            longest = max(words, key=len)
+            raise DataError(f"{longest!r} is wider than {width} pixels in type of {body}: --body")
+        grey = np.repeat((255 - page.ink)[..., None], 3, 2)
+        marks = enumerate(page.marks)
+        yield AnnotatedImage(
+            grey, [Word(m.text, m.polygon, order=i) for i, m in marks], f"page {start // fit + 1}"
+        )
+
+
+def _counts(tokens: int, cells: int) -> str:
+    return f"{tokens} text tokens -> {cells} vision tokens ({tokens / max(cells, 1):.2f} x)"

@@ -1,0 +1,99 @@
+"""Rows of the leaderboard of page readers: one per reader and test set, seeds averaged."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+from ocrpretrain.evaluation.pages import PageAnswer, score_page
+from ocrpretrain.results.detection_rows import spell
+from ocrpretrain.results.significance import seed_interval
+
+PathLike = str | os.PathLike[str]
+COLUMNS = (
+    *("experiment", "set", "sees", "backbone", "pretraining", "images seen", "n", "pages"),
+    *("tokens", "cells", "positions", "ratio", "one_minus_ned", "std", "low", "high", "interval"),
+    *(
+        "one_minus_ned_median",
+        "collapsed",
+        "precision",
+        "recall",
+        "f",
+        "overlap",
+        "minutes",
+        "note",
+    ),
+)
+HEADINGS = {
+    "tokens": "text tokens",
+    "cells": "vision tokens",
+    "one_minus_ned": "1-NED",
+    "low": "95% low",
+    "high": "95% high",
+    "interval": "over",
+    "one_minus_ned_median": "median 1-NED",
+    "overlap": "8-grams in training texts",
+    "minutes": "CPU minutes",
+}
+MEANS = ("tokens", "cells", "positions", "one_minus_ned_median", "collapsed", "overlap")
+WORDS = ("precision", "recall", "f")
+
+
+def read_answers(path: PathLike, record: Mapping[str, Any]) -> dict[str, list[PageAnswer]]:
+    """The answers by set that are stored beside a record of `path`."""
+    with gzip.open(Path(path).parent / record["per_image"], "rt", encoding="utf-8") as stream:
+        stored = json.load(stream)["answers"]
+    return {name: [PageAnswer(*row) for row in rows] for name, rows in stored.items()}
+
+
+def rows(path: PathLike, results: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """One row per (experiment, reader without its seed, set), by experiment and set, best first."""
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for record in results:
+        groups.setdefault(group_key(record), []).append(record)
+    table = [
+        _row(path, records, name) for records in groups.values() for name in records[0]["sets"]
+    ]
+    return sorted(table, key=lambda row: (row["experiment"], row["set"], -row["one_minus_ned"]))
+
+
+def group_key(record: dict[str, Any]) -> str:
+    """Equal for runs that differ in their seed."""
+    data = [record["pretraining"][name] for name in ("data", "images_seen", "recipe_hash")]
+    own = [record[name] for name in ("experiment", "test", "backbone", "head", "sees")]
+    return json.dumps([*own, *data], sort_keys=True)
+
+
+def _row(path: PathLike, records: Sequence[dict[str, Any]], name: str) -> dict[str, Any]:
+    first, several = records[0], len(records) > 1
+    found = [record["sets"][name] for record in records]
+    values = [one["one_minus_ned"] for one in found]
+    pages = [score_page(x.text, x.truth).one_minus_ned for x in read_answers(path, first)[name]]
+    low, high = seed_interval(values) if several else seed_interval(pages)
+    seconds = [record["pretraining"]["process_seconds"] for record in records]
+    cells, tokens = (mean(one[key] for one in found) for key in ("cells", "tokens"))
+    seeds = len({record["seed"] for record in records})
+    return {
+        "experiment": first["experiment"],
+        "set": name,
+        "sees": first["sees"],
+        "backbone": spell(first["backbone"]),
+        "pretraining": first["pretraining"]["data"],
+        "images seen": first["pretraining"]["images_seen"],
+        "n": len(records),
+        "pages": found[0]["pages"],
+        "ratio": tokens / cells if cells else None,
+        "one_minus_ned": mean(values),
+        "std": stdev(values) if several else None,
+        "low": low,
+        "high": high,
+        "interval": "seeds" if several else "pages",
+        **{key: mean(one[key] for one in found) for key in (*MEANS, *WORDS)},
+        "minutes": None if None in seconds else mean(seconds) / 60,
+        "note": "" if seeds == len(records) else f"{len(records)} runs share {seeds} seeds",
+    }

@@ -1,0 +1,191 @@
+"""Readers of pages: test sets, rows, restart, a text's way through pages, tokens of an encoder."""
+
+from __future__ import annotations
+
+import gzip
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+from reader_files import write_page_reader, write_reader
+from safetensors import safe_open
+from test_tools import run
+
+from ocrpretrain.data import Folder
+from ocrpretrain.data.views import PageView
+from ocrpretrain.errors import CheckpointMismatchError, ConfigError, DataError
+from ocrpretrain.reading.embed import embed
+from ocrpretrain.reading.evaluate_pages import evaluate_pages
+from ocrpretrain.reading.files import read
+from ocrpretrain.reading.round_trip import render
+from ocrpretrain.results.leaderboard import boards, markdown
+from ocrpretrain.results.verify import verify
+
+SETS = ["natural", "shuffled", "letters"]
+
+
+@pytest.fixture
+def reader(tmp_path):
+    return write_page_reader(tmp_path / "pages.safetensors")
+
+
+@pytest.fixture
+def scans(tmp_path):
+    """Pages as users have them: blank, a strip, one of a long text, one with a foreign letter."""
+    folder = tmp_path / "scans"
+    folder.mkdir()
+    texts = {"blank": "", "strip": "a strip", "long": "long " * 30, "foreign": "日本"}
+    sizes = {"strip": (20000, 100)}
+    rows = []
+    for name, text in texts.items():
+        page = np.full((*sizes.get(name, (90, 70)), 3), 255, np.uint8)
+        Image.fromarray(page).save(folder / f"{name}.png")
+        rows.append(json.dumps({"file": f"{name}.png", "text": text}))
+    (folder / "labels.jsonl").write_text("\n".join(rows), "utf-8")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def evaluated(tmp_path_factory):
+    """Results of two seeds that see pages, and of the controls."""
+    folder = tmp_path_factory.mktemp("pages")
+    results = folder / "results.jsonl"
+    for name, options in {
+        "one": {"tokens": 16}, "two": {"tokens": 16, "seed": 4}, "blind": {"sees": "nothing"},
+        "pooled": {"sees": "text", "tokens": 16},
+    }.items():  # fmt: skip
+        weights = write_page_reader(folder / f"{name}.safetensors", **options)
+        evaluate_pages(weights, SETS, results, "small")
+    return results
+
+
+def test_rows_of_pages(evaluated):
+    (board,) = boards(evaluated)
+    assert board.name == "leaderboard_pages" and len(board.rows) == 3 * 3
+    rows = {(row["sees"], row["set"]): row for row in board.rows}
+    page, blind, text = (rows[sees, "natural"] for sees in ("page", "nothing", "text"))
+    assert page["n"] == 2 and page["interval"] == "seeds" and blind["interval"] == "pages"
+    assert page["cells"] == text["cells"] == 16 and page["positions"] == 16 + 4 + 1
+    assert blind["cells"] == blind["positions"] == 0 and blind["ratio"] is None
+    assert page["ratio"] == pytest.approx(page["tokens"] / 16) and page["minutes"] == 1.5
+    assert page["pages"] == 100 and page["overlap"] < 0.01
+    assert "| small | natural | page |" in markdown(board)
+
+
+def test_sets_differ_in_their_text_alone(evaluated):
+    with gzip.open(next((evaluated.parent / "per_image").iterdir()), "rt") as stream:
+        answers = json.load(stream)["answers"]
+    natural, shuffled, letters = ([row[3] for row in answers[name]] for name in SETS)
+    assert len(natural) == len(shuffled) == len(letters) == 100
+    assert len(set(natural)) > 90 and len({*natural} & {*shuffled}) < 20
+    known = {word for text in shuffled for word in text.split()}
+    assert len({word for text in letters for word in text.split() if len(word) > 3} & known) < 20
+
+
+def test_rows_are_verified(evaluated):
+    assert verify(evaluated) == []
+    rows = [json.loads(line) for line in evaluated.read_text().splitlines()]
+    rows[0]["sets"]["letters"]["one_minus_ned"] += 0.01
+    rows[1]["metrics"]["precision"] = 1.0
+    rows[2]["pretraining"]["images_seen"] = 1
+    changed = evaluated.with_name("changed.jsonl")
+    changed.write_text("\n".join(map(json.dumps, rows)))
+    found = verify(changed)
+    assert len(found) == 3 and "sets.letters.one_minus_ned" in found[0]
+
+
+def test_the_leaderboard_draws_ratios(evaluated, monkeypatch, tmp_path, capsys):
+    out = tmp_path / "board"
+    arguments = [str(evaluated), "--out", str(out), "--wandb", "disabled"]
+    assert run(monkeypatch, "leaderboard", *arguments) == 0
+    assert "leaderboard_pages" in capsys.readouterr().out
+    width, height = Image.open(out / "leaderboard_pages.png").size
+    assert width > 1000 and height > 1000  # six panels
+
+
+def test_a_folder_of_ones_own(reader, scans, monkeypatch, tmp_path, capsys):
+    results = tmp_path / "results.jsonl"
+    arguments = [str(reader), "--pages", f"mine={scans}", "--results", str(results)]
+    assert run(monkeypatch, "evaluate", *arguments) == 0
+    shown = capsys.readouterr().out
+    assert "| mine | 4 |" in shown and shown.endswith("1 long_pages\n")
+    record = json.loads(results.read_text())
+    assert record["counts"] == {"long_pages": 1} and record["sets"]["mine"]["tokens"] > 30
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--pages", "natural", "--words", "random"], "--words SET"),
+        (["--pages", "natural", "--upright"], "--pages SET"),
+        (["--pages", "natural", "--test", "x"], "--test is for detectors"),
+        (["--pages", "natural", "natural"], "given twice"),
+        (["--pages", "none.zip"], "no such folder"),
+    ],
+)
+def test_wrong_arguments(reader, monkeypatch, capsys, arguments, message):
+    assert run(monkeypatch, "evaluate", str(reader), *arguments) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_readers_of_something_else(reader, tmp_path):
+    words = write_reader(tmp_path / "words.safetensors", "ctc")
+    words.with_suffix(".record.json").write_text(json.dumps({"config": {"data": {}}}))
+    with pytest.raises(CheckpointMismatchError, match="reads no pages"):
+        evaluate_pages(words, ["natural"], tmp_path / "results.jsonl")
+    reader.with_suffix(".record.json").write_text(json.dumps({"config": {"data": {}}}))
+    with pytest.raises(ConfigError, match="no generated validation pages"):
+        evaluate_pages(reader, ["natural"], tmp_path / "results.jsonl")
+    reader.with_suffix(".record.json").unlink()
+    with pytest.raises(ConfigError, match="is not beside it"):
+        evaluate_pages(reader, ["natural"], tmp_path / "results.jsonl")
+
+
+def test_what_is_read_is_a_source(reader, scans, tmp_path):
+    out = tmp_path / "pages.jsonl"
+    lines = list(read(reader, [scans], out))
+    assert lines[-1].startswith("4 pages, ") and "0 unreadable" in lines[-1]
+    again = list(read(reader, [scans], out))
+    assert again[-1].startswith("0 pages, ") and "4 were there already" in again[-1]
+    source, view = Folder(out), PageView(64)
+    read_texts = [view(source.read(place), 0).text[0] for place in range(len(source))]
+    assert read_texts == [json.loads(line)["text"] for line in out.read_text().splitlines()]
+    assert source.fingerprint() != Folder(scans).fingerprint()
+    with pytest.raises(ConfigError, match="for words"):
+        list(read(reader, [scans], save=tmp_path / "drawn"))
+
+
+def test_a_text_goes_through_pages(reader, tmp_path, monkeypatch, capsys):
+    text = tmp_path / "text.txt"
+    text.write_text("some words on\n\ntwo pages, no more", "utf-8")
+    arguments = [str(reader), "--text", str(text), "--body", "12"]
+    assert run(monkeypatch, "read", *arguments) == 0
+    last = capsys.readouterr().out.splitlines()[-1]
+    pages = list(render(text.read_text(), (64, 64), 12))
+    texts = [PageView(64)(page, 0).text[0] for page in pages]
+    assert " ".join(" ".join(texts).split()) == "some words on two pages, no more"
+    tokens = sum(map(len, texts))
+    assert last.startswith(f"{len(pages)} pages: {tokens} text tokens -> {64 * len(pages)} vision")
+    assert "1-NED 0." in last
+    with pytest.raises(DataError, match="wider than 64 pixels"):
+        list(render("incomprehensibilities", (64, 64), 12))
+    (blank,) = render("", (64, 64), 12)
+    assert not blank.words and blank.image.min() == 255
+
+
+def test_tokens_of_an_encoder(reader, scans, tmp_path, monkeypatch, capsys):
+    out = tmp_path / "tokens"
+    assert run(monkeypatch, "embed", str(reader), str(scans), "--out", str(out), "--half") == 0
+    assert "4 pictures, 0 were there already" in capsys.readouterr().out
+    with safe_open(out / "strip.png.safetensors", "pt") as file:
+        assert file.get_slice("tokens").get_shape() == [64, 32]
+        assert file.get_slice("tokens").get_dtype() == "F16"
+        info = {key: json.loads(value) for key, value in file.metadata().items()}
+    assert info["map"] == [8, 8] and info["grid"] == [0, 0] and info["image"].endswith("strip.png")
+    assert list(embed(reader, [scans], out))[-1].startswith("0 pictures, 4 were there")
+    large = tmp_path / "large.png"
+    Image.fromarray(np.zeros((700, 1400, 3), np.uint8)).save(large)
+    list(embed(reader, [large], out, mode="gundam"))
+    with safe_open(out / "large.png.safetensors", "pt") as file:
+        assert file.get_slice("tiles").get_shape() == [2, 80 * 80, 32]
