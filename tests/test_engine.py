@@ -16,7 +16,7 @@ from ocrpretrain.backbones import CLIPResNet
 from ocrpretrain.engine import build_module, pretrain
 from ocrpretrain.errors import ConfigError, UntrainedError
 from ocrpretrain.loggers import RunLogger
-from ocrpretrain.optim import OneCycle, decays, parameter_groups
+from ocrpretrain.optim import OneCycle, Steps, decays, parameter_groups
 from ocrpretrain.weights.export import export, find_checkpoint
 from ocrpretrain.weights.format import read_weights
 
@@ -269,6 +269,19 @@ def test_one_cycle_takes_each_group_to_its_own_rate():
     assert max(rate for rate, _ in rates) == pytest.approx(1.0, rel=0.01)
     assert max(range(100), key=lambda step: rates[step][1]) in (9, 10)
     assert rates[-1][0] < 0.001 and all(group["betas"][0] == 0.9 for group in groups)
+
+
+def test_steps_cut_the_rate_at_shares_of_all_steps():
+    optimizer = torch.optim.AdamW([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+    schedule, rates = Steps(optimizer, total_steps=100, warmup_steps=10), []
+    for _ in range(100):
+        rates.append(schedule.get_last_lr()[0])
+        optimizer.step()
+        schedule.step()
+    assert rates[0] == 0.1 and rates[9:80] == [1.0] * 71
+    assert rates[80:90] == [0.316] * 10 and rates[90:] == pytest.approx([0.1] * 10, rel=0.01)
+    with pytest.raises(ConfigError, match="2000 warm-up steps of 100"):
+        Steps(optimizer, total_steps=100)
 
 
 def test_negatives_are_not_split_by_accumulation(tmp_path):

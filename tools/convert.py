@@ -1,7 +1,8 @@
 """Weights of other projects into ours, and ours into theirs.
 
 Read: oCLIP, CLIP4STR, PARSeq, CLIP (files or open_clip tags such as RN50/openai), MMOCR's
-CLIPResNet and detectors with one; recognised by their keys. Written with --to: MMOCR, open_clip.
+CLIPResNet and detectors with one, SAM, DeepSeek-OCR (its encoder alone); recognised by their keys.
+Written with --to: MMOCR, open_clip.
 """
 
 import argparse
@@ -25,6 +26,8 @@ def main() -> None:
         help="mean and std that the weights were trained with (default: CLIP's, PARSeq's own)",
     )  # fmt: skip
     parser.add_argument("--model", help="open_clip's name of a CLIP transformer that is a file")
+    parser.add_argument("--deep-encoder", action="store_true",
+                        help="write a CLIP transformer as a part of a DeepEncoder")  # fmt: skip
     args = parser.parse_args()
 
     from ocrpretrain.weights.exchange import export_weights, import_weights
@@ -34,7 +37,8 @@ def main() -> None:
         print(f"{args.out}: {count} tensors for {args.to}")
         return
     mean, std = STATISTICS.get(args.statistics, (None, None))
-    kind, info = import_weights(args.source, args.out, mean, std, model=args.model)
+    options = {"model": args.model, "deep_encoder": args.deep_encoder}
+    kind, info = import_weights(args.source, args.out, mean, std, **options)
     print(f"{args.out}: converted from {kind}; mean {info.mean}, std {info.std}; {info.backbone}")
 
 

@@ -47,9 +47,9 @@ def from_deepseek_ocr(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
                 inner = inner.replace(old, new)
             converted["backbone.clip." + inner] = tensor
         elif name.startswith("projector.layers."):
-            converted["head.projector." + name.removeprefix("projector.layers.")] = tensor
+            converted["head.page.projector." + name.removeprefix("projector.layers.")] = tensor
         elif name in ("image_newline", "view_seperator"):
-            converted["head." + name.replace("seperator", "separator")] = tensor
+            converted["head.page." + name.replace("seperator", "separator")] = tensor
         elif name != UNUSED:
             unknown.append(key)
     if unknown:

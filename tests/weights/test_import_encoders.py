@@ -39,7 +39,8 @@ def test_the_encoder_of_deepseek_ocr_is_all_that_is_read(tmp_path, monkeypatch):
         fused = backbone(backbone.normalize(image)).maps[2].flatten(2).mT
     assert torch.allclose(fused, tensors["output/320/fused"], atol=1e-4)
     assert {n for n in read_weights(out) if n.startswith("head.")} == {
-        "head.projector.weight", "head.projector.bias", "head.image_newline", "head.view_separator",
+        "head.page.projector.weight", "head.page.projector.bias", "head.page.image_newline",
+        "head.page.view_separator",
     }  # fmt: skip
 
 
