@@ -23,6 +23,7 @@ class PageAnswer(NamedTuple):
         truth: the text that the picture came with, if any.
         tokens: of the true text, by the reader's tokenizer.
         cells: vision tokens, as papers count them.
+        valid: of them those that show the page and not its padding (DeepSeek-OCR's equation 1).
         positions: of the decoder's sequence before it reads.
     """
 
@@ -32,6 +33,7 @@ class PageAnswer(NamedTuple):
     truth: str
     tokens: int
     cells: int
+    valid: int
     positions: int
 
     @property
@@ -125,7 +127,7 @@ def summarize_answers(answers: Sequence[PageAnswer]) -> dict[str, float]:
     scores = [score_page(answer.text, answer.truth, answer.tokens) for answer in answers]
     counts = {
         name: mean(getattr(answer, name) for answer in answers) if answers else 0.0
-        for name in ("tokens", "cells", "positions")
+        for name in ("tokens", "cells", "valid", "positions")
     }
     return {**summarize(scores), **counts}
 
@@ -149,12 +151,12 @@ def by_ratio(answers: Sequence[PageAnswer], cells: int | None = None) -> list[di
 
 def table(record: Mapping[str, Any]) -> str:
     """A Markdown table of one record: its sets."""
-    head = ["set", "pages", "text tokens", "vision tokens", "positions", "1-NED", "median"]
+    head = ["set", "pages", "text tokens", "vision tokens", "valid", "positions", "1-NED", "median"]
     head += ["collapsed", "precision", "recall", "F", "8-grams in training texts", "pages/s"]
     lines = ["| " + " | ".join(head) + " |", "|" + " --- |" * len(head)]
     for name, one in record["sets"].items():
         cells = [name, str(one["pages"])]
-        cells += [f"{one[key]:.1f}" for key in ("tokens", "cells", "positions")]
+        cells += [f"{one[key]:.1f}" for key in ("tokens", "cells", "valid", "positions")]
         cells += [f"{one[key]:.3f}" for key in ("one_minus_ned", "one_minus_ned_median")]
         cells += [f"{100 * one[key]:.1f} %" for key in ("collapsed", "precision", "recall", "f")]
         cells += [f"{100 * one['overlap']:.2f} %", f"{one['pages_per_second']:.1f}"]

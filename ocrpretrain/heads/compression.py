@@ -128,22 +128,20 @@ class CompressionHead(Head):
         padding_BP = places_P < (len(places_P) - lengths)[:, None]
         return start_BPW, padding_BP if len({len(row) for row in rows}) > 1 else None
 
-    def seen(self, features: Features, batch: PageBatch) -> list[tuple[int, int]]:
-        """Of each page, cells of its views, as papers count tokens, and positions of the decoder.
+    def seen(self, features: Features, batch: PageBatch) -> list[tuple[int, int, int]]:
+        """Of each page, cells of the whole view, of its tiles, and positions of the decoder.
 
         Positions include what is given of the text and leave BOS out. A control sees no cells; the
         mean embeddings of a text stand in as many positions as the page's.
         """
         start_BPW, padding_BP = self.start(features, batch)
-        positions = start_BPW.shape[1] - 1
         hidden = [0] * len(start_BPW) if padding_BP is None else padding_BP.sum(1).tolist()
-        cells = self._pool(features.maps[-1])[0, 0].numel() * (self.sees != "nothing")
-        tiles = self._pool(features.tiles)
+        whole, tiles = self._pool(features.maps[-1]), self._pool(features.tiles)
+        cells = 0 if self.sees == "nothing" else whole[0, 0].numel()
         small = 0 if tiles is None else tiles[0, 0].numel()
-        counts = [columns * rows for columns, rows in batch["grids"]]
-        return [
-            (cells + n * small, positions - int(h)) for n, h in zip(counts, hidden, strict=True)
-        ]
+        counts = [columns * rows * small for columns, rows in batch["grids"]]
+        positions = start_BPW.shape[1] - 1
+        return [(cells, n, positions - int(h)) for n, h in zip(counts, hidden, strict=True)]
 
     def _pages(self, features: Features, batch: PageBatch) -> list[Tensor]:
         """(P, W) of each page."""

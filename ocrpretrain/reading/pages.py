@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -11,7 +12,7 @@ from typing import Any
 import torch
 
 from ocrpretrain.data.sources.base import AnnotatedImage, Source
-from ocrpretrain.data.views import PageView, Sample
+from ocrpretrain.data.views import PageView
 from ocrpretrain.errors import CheckpointMismatchError
 from ocrpretrain.evaluation.pages import PageAnswer
 from ocrpretrain.heads.compression import CompressionHead
@@ -51,21 +52,31 @@ class PageFileReader:
         """One answer per picture, in order."""
         items = iter(items)
         while group := list(islice(items, self.batch_size)):
-            yield from self._answers([self.view(item, seed=0) for item in group])
+            yield from self._answers(group)
 
     def read_source(self, source: Source) -> Iterator[PageAnswer]:
         """One answer per picture of a source, in order."""
         return self.read(source.read(place, self.view.needs) for place in range(len(source)))
 
     @torch.no_grad()
-    def _answers(self, samples: list[Sample]) -> Iterator[PageAnswer]:
+    def _answers(self, items: list[AnnotatedImage]) -> Iterator[PageAnswer]:
+        samples = [self.view(item, seed=0) for item in items]
         batch = self.collate(samples)
         self.counts.update({name: n for name, n in batch["left_out"].items() if n})
         features = self.head.encode(self.backbone, batch)
         found, seen = self.head.predict(features, batch), self.head.seen(features, batch)
-        for place, sample in enumerate(samples):
+        for place, (item, sample) in enumerate(zip(items, samples, strict=True)):
             truth = "\n".join(sample.text)
-            tokens = self.head.tokenizer.count(truth)
-            yield PageAnswer(
-                sample.id, found.texts[place], found.scores[place], truth, tokens, *seen[place]
-            )
+            whole, tiles, positions = seen[place]
+            valid = math.ceil(whole * self._share(item)) + tiles
+            counts = (self.head.tokenizer.count(truth), whole + tiles, valid, positions)
+            yield PageAnswer(sample.id, found.texts[place], found.scores[place], truth, *counts)
+
+    def _share(self, item: AnnotatedImage) -> float:
+        """Of the whole view, what the page fills."""
+        if self.view.resize == "squash":
+            return 1.0
+        high, wide = (
+            side / most for side, most in zip(item.image.shape[:2], self.view.size, strict=True)
+        )
+        return min(high, wide) / max(high, wide)

@@ -17,7 +17,18 @@ from ocrpretrain.results.significance import seed_interval
 PathLike = str | os.PathLike[str]
 COLUMNS = (
     *("experiment", "set", "sees", "backbone", "pretraining", "images seen", "n", "pages"),
-    *("tokens", "cells", "positions", "ratio", "one_minus_ned", "std", "low", "high", "interval"),
+    *(
+        "tokens",
+        "cells",
+        "valid",
+        "positions",
+        "ratio",
+        "one_minus_ned",
+        "std",
+        "low",
+        "high",
+        "interval",
+    ),
     *(
         "one_minus_ned_median",
         "collapsed",
@@ -32,6 +43,7 @@ COLUMNS = (
 HEADINGS = {
     "tokens": "text tokens",
     "cells": "vision tokens",
+    "valid": "valid ones",
     "one_minus_ned": "1-NED",
     "low": "95% low",
     "high": "95% high",
@@ -40,7 +52,7 @@ HEADINGS = {
     "overlap": "8-grams in training texts",
     "minutes": "CPU minutes",
 }
-MEANS = ("tokens", "cells", "positions", "one_minus_ned_median", "collapsed", "overlap")
+MEANS = ("tokens", "cells", "valid", "positions", "one_minus_ned_median", "collapsed", "overlap")
 WORDS = ("precision", "recall", "f")
 
 

@@ -67,7 +67,8 @@ def test_rows_of_pages(evaluated):
     page, blind, text = (rows[sees, "natural"] for sees in ("page", "nothing", "text"))
     assert page["n"] == 2 and page["interval"] == "seeds" and blind["interval"] == "pages"
     assert page["cells"] == text["cells"] == 16 and page["positions"] == 16 + 4 + 1
-    assert blind["cells"] == blind["positions"] == 0 and blind["ratio"] is None
+    assert page["valid"] == 16  # square pages
+    assert blind["cells"] == blind["valid"] == blind["positions"] == 0 and blind["ratio"] is None
     assert page["ratio"] == pytest.approx(page["tokens"] / 16) and page["minutes"] == 1.5
     assert page["pages"] == 100 and page["overlap"] < 0.01
     assert "| small | natural | page |" in markdown(board)
@@ -111,6 +112,8 @@ def test_a_folder_of_ones_own(reader, scans, monkeypatch, tmp_path, capsys):
     shown = capsys.readouterr().out
     assert "| mine | 4 |" in shown and shown.endswith("1 long_pages\n")
     record = json.loads(results.read_text())
+    assert record["sets"]["mine"]["cells"] == 64
+    assert record["sets"]["mine"]["valid"] == (3 * 50 + 1) / 4  # 90 x 70, a strip
     assert record["counts"] == {"long_pages": 1} and record["sets"]["mine"]["tokens"] > 30
 
 
