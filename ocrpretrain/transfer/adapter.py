@@ -12,6 +12,7 @@ from torch.nn.modules.batchnorm import _NormBase
 from ocrpretrain.backbones.base import Backbone
 from ocrpretrain.config import build
 from ocrpretrain.errors import CheckpointMismatchError, ConfigError
+from ocrpretrain.transfer.pyramid import Pyramid
 from ocrpretrain.weights.format import load_strict, read_info, read_weights
 
 
@@ -26,6 +27,8 @@ class Adapter(BaseModule):
         weights: a weights file, or None for random initialisation.
         out_indices: which maps to return; all by default.
         norm_eval: keep BatchNorm statistics at their pretrained values while training.
+        pyramid: `strides` and `width` of a `Pyramid` over all maps, which is new; None hands the
+            maps on as they are.
         init_cfg: taken for MMEngine's sake; must be None.
 
     Raises:
@@ -39,6 +42,7 @@ class Adapter(BaseModule):
         weights: str | None = None,
         out_indices: Sequence[int] | None = None,
         norm_eval: bool = False,
+        pyramid: Mapping[str, Any] | None = None,
         init_cfg: None = None,
     ) -> None:
         super().__init__(init_cfg)
@@ -57,6 +61,11 @@ class Adapter(BaseModule):
         self.out_indices = tuple(range(count) if out_indices is None else out_indices)
         self.out_channels = tuple(self.backbone.out_channels[i] for i in self.out_indices)
         self.strides = tuple(self.backbone.strides[i] for i in self.out_indices)
+        self.pyramid: Pyramid | None = None
+        if pyramid is not None:
+            strides, width = tuple(pyramid["strides"]), pyramid["width"]
+            self.pyramid = Pyramid(self.out_channels, self.strides, strides, width)
+            self.strides, self.out_channels = strides, (width,) * len(strides)
 
     def init_weights(self) -> None:
         """Load the file strictly; every tensor of the backbone is in it."""
@@ -66,8 +75,9 @@ class Adapter(BaseModule):
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         """(B, 3, H, W) normalised by the data preprocessor -> maps, fine to coarse."""
-        maps = self.backbone(image).maps
-        return tuple(maps[index] for index in self.out_indices)
+        every = self.backbone(image).maps
+        maps = tuple(every[index] for index in self.out_indices)
+        return maps if self.pyramid is None else self.pyramid(image, maps)
 
     def train(self, mode: bool = True) -> Adapter:
         super().train(mode)

@@ -107,12 +107,23 @@ def finetune(
     torch.save({"state_dict": state, "meta": {}}, folder / "detector.pth")
     record = run_record(cfg, info, weights, seed, log.seconds())
     record |= {"config_name": Path(config).stem, "iterations": runner.iter}
+    record["new_parameters"] = count_new(runner.model)
     (folder / "run.json").write_text(json.dumps(record, indent=1) + "\n", "utf-8")
     if run is not None:
         pretraining = {"pretraining_sha256": record["pretraining"]["sha256"]}
         log_file(run, f"{folder.name}-detector", "detector", folder / "detector.pth", pretraining)
         run.finish()
     return folder
+
+
+def count_new(detector: torch.nn.Module) -> dict[str, int]:
+    """Parameters that come from no weights file, by part of the detector."""
+    counts: dict[str, int] = {}
+    for name, parameter in detector.named_parameters():
+        if not name.startswith("backbone.backbone."):
+            part = name.split(".")[0] if not name.startswith("backbone.") else "pyramid"
+            counts[part] = counts.get(part, 0) + parameter.numel()
+    return counts
 
 
 def follow_seed(cfg: dict[str, Any], seed: int) -> dict[str, Any]:

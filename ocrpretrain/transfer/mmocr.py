@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from mmengine.registry import Registry
 from mmengine.runner import Runner
 
-from ocrpretrain.config import merge, override_errors, raise_errors, read, typed_errors
+from ocrpretrain.config import build, merge, override_errors, raise_errors, read, typed_errors
 from ocrpretrain.errors import ConfigError
 from ocrpretrain.signature import hint, parameters, resolve
+from ocrpretrain.strides import Stride, sides
 from ocrpretrain.weights.format import WeightsInfo, read_info
 
 PathLike = str | os.PathLike[str]
@@ -29,6 +32,7 @@ EXEMPT = {
     "nms": "names a function of mmcv.ops, not of a registry",
     "convert_to_iter_based": "the Runner takes it off before it builds a scheduler",
 }
+PYRAMID_WIDTH = 256  # where the neck does not say
 NEAR = 0.85  # similarity above which an unknown section is a misspelled one, not a user's variable
 
 
@@ -127,6 +131,9 @@ def insert_backbone(
 
     Raises:
         ConfigError: a config whose neck does not take the backbone's channels as a list.
+
+    Where the backbone has no maps of the strides that the detector wants, a new `Pyramid` makes
+    them from all that it has. Images are padded to what the backbone divides.
     """
     model = dict(cfg["model"])
     old = model["backbone"]
@@ -135,14 +142,25 @@ def insert_backbone(
         raise ConfigError(
             "model.neck.in_channels: only necks that take a list of maps are supported"
         )
-    indices = old.get("out_indices")
-    indices = tuple(range(len(info.out_channels)) if indices is None else indices)
-    if len(indices) != len(neck["in_channels"]):
-        raise ConfigError(
-            f"model.neck.in_channels: the neck takes {len(neck['in_channels'])} maps, "
-            f"the backbone gives {len(indices)}"
+    # MMOCR's detectors stand on a ResNet, whose stages have these strides.
+    stages = old.get("out_indices") or range(len(neck["in_channels"]))
+    wanted = tuple(4 * 2**stage for stage in stages)
+    indices: tuple[int, ...] = tuple(
+        place for place, stride in enumerate(info.strides) if stride in wanted
+    )
+    pyramid = None
+    if tuple(info.strides[place] for place in indices) != wanted:
+        indices = tuple(range(len(info.strides)))
+        width = neck.get("lateral_channels") or neck.get("out_channels") or PYRAMID_WIDTH
+        pyramid = {"strides": wanted, "width": width}
+        print(
+            f"maps of strides {tuple(info.strides)} -> {wanted}: a new pyramid of {width} channels"
         )
-    neck["in_channels"] = [info.out_channels[index] for index in indices]
+    neck["in_channels"] = (
+        [pyramid["width"]] * len(wanted)
+        if pyramid
+        else [info.out_channels[index] for index in indices]
+    )
     model["neck"] = neck
     model["backbone"] = {
         "type": "ocrpretrain.transfer.adapter.Adapter",
@@ -152,13 +170,23 @@ def insert_backbone(
         # The baseline keeps the config's choice; both rows of a comparison get the same one.
         "norm_eval": False if weights is None else bool(old.get("norm_eval", False)),
     }
+    if pyramid:
+        model["backbone"]["pyramid"] = pyramid
+    divisors = sides(_size_divisor(info.backbone))
+    padding = math.lcm(*divisors, model["data_preprocessor"].get("pad_size_divisor", 1))
     model["data_preprocessor"] = {
         **model["data_preprocessor"],
         "mean": [255 * value for value in info.mean],
         "std": [255 * value for value in info.std],
         "bgr_to_rgb": True,
+        "pad_size_divisor": padding,
     }
     return {**cfg, "model": model}
+
+
+def _size_divisor(spec: Mapping[str, Any]) -> Stride:
+    with torch.device("meta"):
+        return build(spec).size_divisor
 
 
 def backbone_info(weights: PathLike | None, like: PathLike | None) -> WeightsInfo:
