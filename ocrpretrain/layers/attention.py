@@ -52,11 +52,7 @@ class CachedAttention(nn.Module):
         """
         q_BnQd = q_BnQd.expand(len(kv[0]), -1, -1, -1)
         dropout = self.dropout if self.training else 0.0
-        if q_BnQd.is_cpu and q_BnQd.dtype == torch.bfloat16 and torch.is_grad_enabled():
-            # The fused backward is up to 7 times as slow there (benchmarks/attention.py).
-            out = F.dropout(_weights(q_BnQd, kv[0], keep), dropout) @ kv[1]
-        else:
-            out = F.scaled_dot_product_attention(q_BnQd, *kv, attn_mask=keep, dropout_p=dropout)
+        out = attend(q_BnQd, kv, keep, dropout=dropout)
         return self.out_proj(out.transpose(1, 2).flatten(2))
 
     def weights(self, q_BnQd: Tensor, kv: KeyValue, keep: Tensor | None = None) -> Tensor:
@@ -65,6 +61,32 @@ class CachedAttention(nn.Module):
 
     def _split(self, x_BLD: Tensor) -> Tensor:
         return x_BLD.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+
+
+def attend(
+    q_BnQd: Tensor,
+    kv: KeyValue,
+    keep: Tensor | None = None,
+    causal: bool = False,
+    dropout: float = 0.0,
+) -> Tensor:
+    """(B, n, Q, d) scaled attention, in torch's fused form where that is the faster one.
+
+    Args:
+        q_BnQd: queries.
+        kv: keys and values.
+        keep: broadcastable to (B, n, Q, L), True = may be looked at.
+        causal: each query looks at the keys up to its own place; without `keep`.
+        dropout: of the weights.
+    """
+    if not (q_BnQd.is_cpu and q_BnQd.dtype == torch.bfloat16 and torch.is_grad_enabled()):
+        return F.scaled_dot_product_attention(
+            q_BnQd, *kv, attn_mask=keep, dropout_p=dropout, is_causal=causal
+        )
+    # The fused backward is up to 7 times as slow there (benchmarks/attention.py).
+    if causal:
+        keep = torch.ones(q_BnQd.shape[2], kv[0].shape[2], dtype=torch.bool).tril()
+    return F.dropout(_weights(q_BnQd, kv[0], keep), dropout) @ kv[1]
 
 
 def _weights(q_BnQd: Tensor, k_BnLd: Tensor, keep: Tensor | None) -> Tensor:

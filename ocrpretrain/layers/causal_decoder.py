@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ocrpretrain.layers.attention import attend
 from ocrpretrain.layers.moe import MixtureOfExperts, SwiGLU
 
 
@@ -55,7 +56,7 @@ class RotaryAttention(nn.Module):
         if past is not None:
             key, value = torch.cat([past.key, key], 2), torch.cat([past.value, value], 2)
         causal = keep is None and past is None
-        out = F.scaled_dot_product_attention(query, key, value, attn_mask=keep, is_causal=causal)
+        out = attend(query, (key, value), keep, causal)
         return self.o(out.transpose(1, 2).flatten(2)), Past(key, value)
 
 

@@ -158,3 +158,22 @@ def test_reading_behind_padding_is_reading_alone():
         ids, own = decoder.generate(alone, 1, 12)
         assert row[: ids.shape[1]].tolist() == ids[0].tolist()
         assert torch.allclose(score, own[0], atol=1e-4)
+
+
+def test_sixteen_bits_on_a_cpu_take_the_plain_attention():
+    """The same within the rounding of bfloat16, in value and gradient."""
+    torch.manual_seed(0)
+    decoder = CausalDecoder(40, 32, 2, 4, 64)
+    for parameter in decoder.parameters():
+        torch.nn.init.normal_(parameter, std=0.2)
+    x, padding = torch.randn(2, 9, 32), torch.tensor([[False] * 9, [True] * 4 + [False] * 5])
+    for hidden in (None, padding):
+        found = []
+        for enabled in (False, True):
+            with torch.autocast("cpu", torch.bfloat16, enabled):
+                states = decoder(x, hidden)[0].masked_fill(padding[..., None], 0)
+            decoder.zero_grad()
+            states.float().square().mean().backward()
+            found.append((states.float(), decoder.layers[0].attention.k.weight.grad.clone()))
+        for a, b in zip(*found, strict=True):
+            assert (a - b).norm() < 0.05 * a.norm()
