@@ -23,7 +23,7 @@ def reference():
     own = {k.removeprefix("backbone."): t for k, t in state.items() if k.startswith("backbone.")}
     encoder.load_state_dict(own, strict=True)
     projector = {
-        k.removeprefix("head.projector."): t for k, t in state.items() if ".projector." in k
+        k.removeprefix("head.page.projector."): t for k, t in state.items() if ".projector." in k
     }
     return tensors, encoder, projector
 
@@ -97,8 +97,8 @@ def test_gradients_equal_the_official_code(reference):
     loss.backward()
     for key, grad in section(tensors, "grad/").items():
         ((name, wanted),) = from_deepseek_ocr({key: grad}).items()
-        if name.startswith("head."):
-            own = projection[name.removeprefix("head.projector.")].grad
+        if name.startswith("head.page."):
+            own = projection[name.removeprefix("head.page.projector.")].grad
         else:
             own = encoder.get_parameter(name.removeprefix("backbone.")).grad
         assert_close(own, wanted, 3e-5, key)

@@ -21,7 +21,7 @@ def test_sequences_equal_the_official_code(name, grid):
     tensors, _ = golden("deepencoder")
     state = from_deepseek_ocr(section(tensors, "weight/"))
     tokens = PageTokens(128, 40)
-    own = {k.removeprefix("head."): t for k, t in state.items() if k.startswith("head.")}
+    own = {k.removeprefix("head.page."): t for k, t in state.items() if k.startswith("head.")}
     tokens.load_state_dict(own, strict=True)
     whole = tensors["output/256/fused"][:1].mT.unflatten(2, (4, 4))
     tiles = tensors["output/tiles/fused"].mT.unflatten(2, (2, 2))
