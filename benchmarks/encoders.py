@@ -1,7 +1,7 @@
 """DeepEncoder beside the usual encoders: parameters, tokens, FLOPs, activation memory and time.
 
 python benchmarks/encoders.py                       # published sizes, 512 to 1280 px and a 2:1 page
-python benchmarks/encoders.py --size nano --sides 256 512
+python benchmarks/encoders.py --size nano --sides 256 512 --plot encoders.png
 
 Forward passes of one image, interleaved over the encoders, medians of 3 rounds; activation memory
 is what autograd keeps for a backward, parameters left out. Sides are rounded up to what each
@@ -14,6 +14,7 @@ import argparse
 import statistics
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -21,6 +22,7 @@ from throughput import DEVICE, saved_bytes
 from torch.utils.flop_counter import FlopCounterMode
 
 from ocrpretrain.backbones import Adaptive, Backbone, DeepEncoder, DualTower, Tiled
+from ocrpretrain.results.curves import draw_panels
 from ocrpretrain.strides import sides
 
 NANO_SAM = {"width": 48, "depth": 4, "heads": 3, "global_blocks": (1, 3), "out_channels": 16}
@@ -48,11 +50,13 @@ def image_for(encoder: Backbone, height: int, width: int) -> torch.Tensor:
     return torch.randn(1, 3, *size, device=DEVICE)
 
 
-def measure(encoders: dict[str, Backbone], height: int, width: int, rounds: int) -> list[str]:
-    """One row per encoder."""
+def measure(
+    encoders: dict[str, Backbone], height: int, width: int, rounds: int
+) -> dict[str, dict[str, float]]:
+    """Tokens, FLOPs, bytes that autograd keeps, and seconds of each encoder."""
     images = {name: image_for(encoder, height, width) for name, encoder in encoders.items()}
     times: dict[str, list[float]] = {name: [] for name in encoders}
-    counts: dict[str, tuple[int, float, float]] = {}
+    found: dict[str, dict[str, float]] = {}
     for name, encoder in encoders.items():
         own = {p.untyped_storage().data_ptr() for p in encoder.parameters()}
 
@@ -62,7 +66,8 @@ def measure(encoders: dict[str, Backbone], height: int, width: int, rounds: int)
         kept = saved_bytes(step, own)
         with FlopCounterMode(display=False) as counter:
             cells = encoder(images[name]).maps[-1]
-        counts[name] = (cells.shape[2] * cells.shape[3], counter.get_total_flops(), kept)
+        tokens = cells.shape[2] * cells.shape[3]
+        found[name] = {"tokens": tokens, "flops": counter.get_total_flops(), "bytes": kept}
     for _ in range(rounds + 1):
         for name, encoder in encoders.items():
             start = time.perf_counter()
@@ -71,13 +76,23 @@ def measure(encoders: dict[str, Backbone], height: int, width: int, rounds: int)
             if DEVICE.type == "cuda":
                 torch.cuda.synchronize()
             times[name].append(time.perf_counter() - start)
-    rows = []
-    for name, (tokens, flops, kept) in counts.items():
-        millions = sum(p.numel() for p in encoders[name].parameters()) / 1e6
-        seconds = statistics.median(times[name][1:])
-        numbers = f"{millions:.1f} | {tokens} | {flops / 1e9:.1f} | {kept / 2**30:.2f}"
-        rows.append(f"| {width} x {height} | {name} | {numbers} | {seconds:.2f} |")
-    return rows
+    for name, seconds in times.items():
+        found[name]["seconds"] = statistics.median(seconds[1:])
+    return found
+
+
+def draw(found: dict[tuple[int, int], dict[str, dict[str, float]]], out: Path) -> None:
+    """Time and memory against pixels, square pages alone."""
+    panels: dict[str, dict[str, list[tuple[float, float]]]] = {}
+    for (height, width), encoders in found.items():
+        for name, one in encoders.items() if height == width else ():
+            point = height * width / 1e6
+            for title, value in (
+                ("seconds, forward", one["seconds"]),
+                ("GiB kept for the backward", one["bytes"] / 2**30),
+            ):
+                panels.setdefault(title, {}).setdefault(name, []).append((point, value))
+    draw_panels(panels, "million pixels", out, {})
 
 
 def main() -> None:
@@ -87,6 +102,7 @@ def main() -> None:
     parser.add_argument("--size", choices=list(SIZES), default="published")
     parser.add_argument("--sides", type=int, nargs="+", default=[512, 640, 1024, 1280])
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--plot", type=Path, help="PNG of time and memory against pixels")
     args = parser.parse_args()
     torch.manual_seed(0)
     encoders = {name: make().to(DEVICE).eval() for name, make in SIZES[args.size].items()}
@@ -94,8 +110,16 @@ def main() -> None:
     columns = ("page", "encoder", "parameters, M", "tokens", "GFLOP", "activations, GiB", "s")
     print("| " + " | ".join(columns) + " |", "|---" * len(columns) + "|", sep="\n")
     pages = [(side, side) for side in args.sides] + [(args.sides[-1], args.sides[-1] // 2)]
+    found: dict[tuple[int, int], dict[str, dict[str, float]]] = {}
     for height, width in pages:
-        print(*measure(encoders, height, width, args.rounds), sep="\n", flush=True)
+        found[height, width] = measure(encoders, height, width, args.rounds)
+        for name, one in found[height, width].items():
+            millions = sum(p.numel() for p in encoders[name].parameters()) / 1e6
+            numbers = f"{millions:.1f} | {one['tokens']} | {one['flops'] / 1e9:.1f}"
+            numbers += f" | {one['bytes'] / 2**30:.2f} | {one['seconds']:.2f}"
+            print(f"| {width} x {height} | {name} | {numbers} |", flush=True)
+    if args.plot:
+        draw(found, args.plot)
 
 
 if __name__ == "__main__":

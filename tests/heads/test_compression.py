@@ -5,6 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import Whitespace
 
 from ocrpretrain.backbones.base import Backbone, Features
 from ocrpretrain.data.views import Sample
@@ -38,6 +41,17 @@ def test_ids_and_what_is_left_out():
     assert batch["ids"].shape == (3, 3) and batch["ids"][0, 2] == eos
     assert batch["ids"][1].tolist() == [eos, -100, -100]
     assert batch["ids"][2].tolist() == [-100] * 3 and batch["left_out"]["long_pages"] == 1
+
+
+def test_a_page_that_the_tokenizer_cannot_spell_is_left_out(tmp_path):
+    words = Tokenizer(WordLevel({"<s>": 0, "</s>": 1, "a": 2, "b": 3, "[UNK]": 4}, "[UNK]"))
+    words.pre_tokenizer = Whitespace()
+    words.save(str(tmp_path / "words.json"))
+    made = head(tokenizer=str(tmp_path / "words.json"))
+    batch = made.collator()([sample("a", 0), sample("a c", 1)])
+    assert batch["ids"].tolist() == [[2, 1], [-100, -100]]
+    assert batch["left_out"]["unspelled_pages"] == 1
+    assert made(features(2), batch).metrics["unspelled_pages"] == 1
 
 
 def test_the_loss_is_the_plain_one():

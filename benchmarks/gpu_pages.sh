@@ -1,0 +1,34 @@
+#!/usr/bin/env bash
+# One call on a GPU machine: train a reader of pages and its controls -> read test pages -> speed.
+#   OUT=out WHEELS=wheels benchmarks/gpu_pages.sh CONFIG STEPS [overrides ...]
+# Nothing travels there but the repository: pages are drawn while training. In $OUT are left records,
+# curves, the leaderboard with its plot, rates. WHEELS: see gpu.sh. Not run yet.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+config=$1 steps=$2
+shift 2
+out=${OUT:-out}
+mkdir -p "$out"
+if [ -d "${WHEELS:-wheels}" ]; then
+    python -m pip install --quiet --no-index --no-deps "${WHEELS:-wheels}"/*.whl
+fi
+export PYTHONPATH=$PWD
+for sees in page nothing text; do
+    frozen=()
+    [ "$sees" = page ] || frozen=("freeze=['backbone.']")
+    python tools/pretrain.py "$config" --work-dir "/tmp/$sees" --overwrite --cfg-options \
+        head.sees="$sees" "${frozen[@]}" trainer.accelerator=gpu trainer.devices=1 \
+        trainer.precision=bf16-mixed data.num_workers="$(nproc)" \
+        trainer.max_epochs=-1 trainer.max_steps="$steps" "$@"
+    python tools/export.py "/tmp/$sees" --reader --which last --out "/tmp/$sees.safetensors"
+    python tools/evaluate.py "/tmp/$sees.safetensors" --pages natural shuffled letters \
+        --results "$out/results.jsonl" --experiment gpu
+    cp "/tmp/$sees.record.json" "$out/"
+    cp "/tmp/$sees/metrics.csv" "$out/$sees.csv"
+done
+python tools/leaderboard.py "$out/results.jsonl" --wandb disabled
+cd benchmarks
+python deep_encoder.py --bf16 --sides 640 1024 --batch 8 | tee "../$out/forward.txt"
+python deep_encoder.py --bf16 --sides 640 1024 --batch 4 --train | tee "../$out/train.txt"
+python encoders.py --plot "../$out/encoders.png" | tee "../$out/encoders.txt"
+nvidia-smi --query-gpu=name,driver_version --format=csv > "../$out/gpu.csv"
