@@ -14,8 +14,6 @@ from ocrpretrain.data.synthesis.texts import Texts
 from ocrpretrain.data.synthesis.textures import list_photos, photo_piece, texture
 from ocrpretrain.errors import ConfigError
 
-VERSION = 2  # goes up when the same arguments draw other pictures
-
 
 class Generator(Source):
     """Draws image i of a seed, always the same and without the others.
@@ -36,6 +34,7 @@ class Generator(Source):
     """
 
     kind = ""
+    version = 2  # goes up when the same arguments draw other pictures
 
     def __init__(
         self,
@@ -60,7 +59,7 @@ class Generator(Source):
         return self.length
 
     def describe(self) -> str:
-        return f"synthetic {self.kind} (version {VERSION}, seed {self.seed})"
+        return f"synthetic {self.kind} (version {self.version}, seed {self.seed})"
 
     def fingerprint(self) -> str:
         files = sorted({font.path.name for fonts in self.fonts.values() for font in fonts})

@@ -38,6 +38,7 @@ class SyntheticPages(Generator):
         tables: tables among the blocks, as a share.
         figures: figures among the blocks, as a share.
         effects: 'none' (as rendered), 'scan', 'photo' or 'mixed'.
+        families: fonts of all text, such as ['Roboto']; by default `BODY`, and any in titles.
         characters: whether words carry a quad per character.
         seed: see `Generator`.
         fresh: see `Generator`.
@@ -46,10 +47,11 @@ class SyntheticPages(Generator):
         backgrounds: see `Generator`; what photographed pages lie on.
 
     Raises:
-        ConfigError: empty ranges, or an unknown effect.
+        ConfigError: empty ranges, an unknown effect, or families of which there is no font.
     """
 
     kind = "pages"
+    version = 3
 
     def __init__(
         self,
@@ -60,6 +62,7 @@ class SyntheticPages(Generator):
         tables: float = 0.12,
         figures: float = 0.08,
         effects: Effects = "mixed",
+        families: Sequence[str] | None = None,
         characters: bool = False,
         seed: int = 0,
         fresh: bool = True,
@@ -78,6 +81,12 @@ class SyntheticPages(Generator):
         self.body, self.columns = tuple(body), tuple(columns)
         self.tables, self.figures = tables, figures
         self.effects, self.characters = effects, characters
+        self.families = None if families is None else tuple(families)
+        known = {font.family for fonts in self.fonts.values() for font in fonts}
+        if unknown := set(self.families or ()) - known:
+            raise ConfigError(
+                f"SyntheticPages: no font of {sorted(unknown)}; there is {', '.join(sorted(known))}"
+            )
 
     def draw(self, rng: np.random.Generator) -> AnnotatedImage:
         language = self.text.draw_language(rng)
@@ -122,6 +131,8 @@ class SyntheticPages(Generator):
 
     def _faces(self, language: str, pixels: float, rng: np.random.Generator) -> tuple[Face, Face]:
         fonts = self.fonts[language]
+        if self.families is not None:
+            fonts = tuple(font for font in fonts if font.family in self.families) or fonts
         plain = [f for f in fonts if f.family in BODY and not f.unicase] or list(fonts)
         # Nearly all print is upright and of normal weight.
         upright = [f for f in plain if "Italic" not in f.path.stem] or plain
@@ -140,7 +151,10 @@ class SyntheticPages(Generator):
                       language: str, rng: np.random.Generator) -> float:  # fmt: skip
         words = self._some(language, int(rng.integers(2, 6)), rng)
         y = page.paragraph(words, face, x, y, width * 0.7, y + 3 * face.pixels, face.pixels, "left")
-        page.write(str(rng.integers(1, 999)), face, x + width - 3 * face.pixels, y)
+        number, place = str(rng.integers(1, 999)), x + width - 3 * face.pixels
+        ends = [float(mark.polygon[:, 0].max()) for mark in page.marks]
+        if max(ends, default=0.0) + face.blank * face.pixels < place:  # room is left for it
+            page.write(number, face, place, y)
         if rng.random() < 0.5:
             page.rule(x, y + 0.5 * face.pixels, x + width, y + 0.5 * face.pixels)
         return y + 1.5 * face.pixels

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import combinations
+
 import numpy as np
 import pytest
 import shapely
@@ -46,6 +48,18 @@ def test_shares_do_what_they_say():
     assert len({tuple(quiet[index].image.shape) for index in range(20)}) > 10
 
 
+def test_pages_in_one_family_and_no_word_on_another():
+    """Also on pages so small that a running head fills its line."""
+    options = {"columns": (1, 1), "tables": 0.0, "figures": 0.0, "effects": "none"}
+    source = SyntheticPages(40, (128, 256), (22, 36), **options, families=["Roboto"])
+    for place in range(len(source)):
+        boxes = [(*w.polygon.min(0), *w.polygon.max(0)) for w in source.read(place).words]
+        for first, second in combinations(boxes, 2):
+            wide = min(first[2], second[2]) - max(first[0], second[0])
+            high = min(first[3], second[3]) - max(first[1], second[1])
+            assert wide < 1 or high < 6, place
+
+
 def test_pages_have_words_in_reading_order_inside_the_sheet():
     source = SyntheticPages(6, size=(512, 400), body=(10, 14), seed=3, characters=True)
     for index in range(6):
@@ -84,3 +98,5 @@ def test_bad_options():
         SyntheticPages(8, columns=(0, 2))
     with pytest.raises(ConfigError, match="effects 'fax'"):
         SyntheticPages(8, effects="fax")
+    with pytest.raises(ConfigError, match=r"no font of \['Robotto'\]; there is .*Roboto"):
+        SyntheticPages(8, families=["Roboto", "Robotto"])
