@@ -3,13 +3,13 @@
 # The text-pretrained decoder's file is the control's own: a run with head.sees='nothing', exported
 # with --reader to runs/text.safetensors.
 _type = "ocrpretrain.backbones."
-_sam = dict(width=96, depth=4, heads=3, global_blocks=(1, 3), out_channels=32, window=8, grid=16)
-_vit = dict(patch=(16, 16), width=128, layers=4, heads=4)
+_sam = dict(width=128, depth=4, heads=4, global_blocks=(1, 3), out_channels=64, window=8, grid=16)
+_vit = dict(patch=(16, 16), width=192, layers=4, heads=6)
 pretrain = dict(config="../pretrain/compression_deep-encoder-toy_8e_synthetic-pages.py", seeds=[0])
 axes = dict(
     parts={
-        "DeepEncoder, 16 tokens": {},
-        "4 tokens": {"head.tokens": 4},
+        "DeepEncoder, 8 tokens": {},
+        "4 tokens": {"head.tokens": 4},  # 2 x 2
         "1 token": {"head.tokens": 1},
         "no image": {"head.sees": "nothing", "freeze": ["backbone."]},
         "text, mean-pooled": {"head.sees": "text", "freeze": ["backbone."]},
@@ -21,8 +21,8 @@ axes = dict(
             "init": [dict(file="runs/text.safetensors", only=["head.decoder."])]
         },
         "dual tower": {
-            "backbone": dict(_delete_=True, type=_type + "DualTower", sam=_sam, compressed=128,
-                             vit=dict(_vit, size=(128, 128))),
+            "backbone": dict(_delete_=True, type=_type + "DualTower", sam=_sam, compressed=192,
+                             vit=dict(_vit, size=(64, 128))),
         },
         "tiles": {
             "backbone": dict(_delete_=True, type=_type + "Tiled", merge=4,
@@ -30,10 +30,10 @@ axes = dict(
         },
         "native size": {
             "backbone": dict(_delete_=True, type=_type + "Adaptive", merge=4,
-                             vit=dict(_vit, size=(256, 256))),
+                             vit=dict(_vit, size=(128, 256))),
         },
     },
 )  # fmt: skip
 metric = "val/one_minus_ned"
 show = ["val/precision"]
-baseline = dict(parts="DeepEncoder, 16 tokens")
+baseline = dict(parts="DeepEncoder, 8 tokens")
