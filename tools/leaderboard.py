@@ -33,7 +33,7 @@ def main() -> None:
         (folder / f"{board.name}.csv").write_text(as_csv(board), "utf-8")
         print(markdown(board))
         print(f"written: {folder / board.name}.md and .csv")
-    for picture in draw(args.results, folder):
+    for picture in draw(tables, folder):
         print(f"drawn: {picture}")
     if args.wandb != "disabled":
         print(f"W&B run: {log_to_wandb(tables, folder, args.wandb)}")

@@ -14,7 +14,7 @@ from ocrpretrain.results.page_curves import draw_ratios
 from ocrpretrain.results.record import read_results
 
 PathLike = str | os.PathLike[str]
-PAGES = "leaderboard_pages"
+PAGES, RATIOS = "leaderboard_pages", "leaderboard_ratios"
 
 
 class Board(NamedTuple):
@@ -49,18 +49,20 @@ def boards(path: PathLike) -> list[Board]:
         Board("leaderboard", detection_rows.COLUMNS, detection_rows.HEADINGS, found),
         Board("leaderboard_words", word_rows.columns(read), word_rows.HEADINGS, read),
         Board(PAGES, page_rows.COLUMNS, page_rows.HEADINGS, page_rows.rows(path, pages)),
+        Board(
+            RATIOS, page_rows.RATIO_COLUMNS, page_rows.HEADINGS, page_rows.ratio_rows(path, pages)
+        ),
     ]
     return [board for board in tables if board.rows]
 
 
-def draw(path: PathLike, folder: Path) -> list[Path]:
+def draw(tables: Sequence[Board], folder: Path) -> list[Path]:
     """The pictures of tables that have one; returns their files."""
-    pages = [record for record in read_results(path) if record.get("task") == "pages"]
-    if not pages:
-        return []
-    out = folder / f"{PAGES}.png"
-    draw_ratios(path, pages, out)
-    return [out]
+    ratios = [board for board in tables if board.name == RATIOS]
+    files = [folder / f"{board.name}.png" for board in ratios]
+    for board, file in zip(ratios, files, strict=True):
+        draw_ratios(board.rows, file)
+    return files
 
 
 def markdown(board: Board) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
-from ocrpretrain.evaluation.pages import PageAnswer, score_page
+from ocrpretrain.evaluation.pages import PageAnswer, by_ratio, score_page
 from ocrpretrain.results.detection_rows import spell
 from ocrpretrain.results.significance import seed_interval
 
@@ -38,6 +38,18 @@ COLUMNS = (
         "overlap",
         "minutes",
         "note",
+    ),
+)
+RATIO_COLUMNS = (
+    *("experiment", "set", "ratio", "sees", "backbone", "n", "pages", "tokens", "cells", "valid"),
+    *(
+        "positions",
+        "one_minus_ned",
+        "one_minus_ned_median",
+        "collapsed",
+        "precision",
+        "recall",
+        "f",
     ),
 )
 HEADINGS = {
@@ -72,6 +84,36 @@ def rows(path: PathLike, results: Sequence[dict[str, Any]]) -> list[dict[str, An
         _row(path, records, name) for records in groups.values() for name in records[0]["sets"]
     ]
     return sorted(table, key=lambda row: (row["experiment"], row["set"], -row["one_minus_ned"]))
+
+
+def ratio_rows(path: PathLike, results: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """One row per reader, set and range of compression ratios; of several seeds all pages count.
+
+    A control that sees no image stands at the ratios of those of its experiment that see one.
+    """
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for record in results:
+        groups.setdefault(group_key(record), []).append(record)
+    table = []
+    for records in groups.values():
+        first, read = records[0], [read_answers(path, record) for record in records]
+        for name in first["sets"]:
+            answers = [answer for one in read for answer in one[name]]
+            cells = None if answers[0].cells else _cells(results, first["experiment"], name)
+            shared = {"experiment": first["experiment"], "set": name, "sees": first["sees"]}
+            shared |= {"backbone": spell(first["backbone"]), "n": len(records)}
+            table += [{**shared, **one} for one in by_ratio(answers, cells)]
+    return sorted(table, key=lambda row: (row["experiment"], row["set"], row["sees"], row["ratio"]))
+
+
+def _cells(results: Sequence[dict[str, Any]], experiment: str, name: str) -> int:
+    """Vision tokens of those that see an image."""
+    found = [
+        record["sets"][name]["cells"]
+        for record in results
+        if record["experiment"] == experiment and name in record["sets"]
+    ]
+    return round(max(found)) or 1
 
 
 def group_key(record: dict[str, Any]) -> str:

@@ -61,7 +61,7 @@ def evaluated(tmp_path_factory):
 
 
 def test_rows_of_pages(evaluated):
-    (board,) = boards(evaluated)
+    board, _ = boards(evaluated)
     assert board.name == "leaderboard_pages" and len(board.rows) == 3 * 3
     rows = {(row["sees"], row["set"]): row for row in board.rows}
     page, blind, text = (rows[sees, "natural"] for sees in ("page", "nothing", "text"))
@@ -72,6 +72,19 @@ def test_rows_of_pages(evaluated):
     assert page["ratio"] == pytest.approx(page["tokens"] / 16) and page["minutes"] == 1.5
     assert page["pages"] == 100 and page["overlap"] < 0.01
     assert "| small | natural | page |" in markdown(board)
+
+
+def test_ratios_of_pages(evaluated):
+    _, board = boards(evaluated)
+    assert board.name == "leaderboard_ratios"
+    rows = [row for row in board.rows if row["set"] == "natural"]
+    pages = {
+        sees: sum(r["pages"] for r in rows if r["sees"] == sees) for sees in ("page", "nothing")
+    }
+    assert pages == {"page": 200, "nothing": 100}
+    ratios = {sees: [r["ratio"] for r in rows if r["sees"] == sees] for sees in ("page", "nothing")}
+    assert ratios["page"] == ratios["nothing"] == sorted(ratios["page"])
+    assert all(row["ratio"] == pytest.approx(row["tokens"] / 16) for row in rows)
 
 
 def test_sets_differ_in_their_text_alone(evaluated):
@@ -101,7 +114,7 @@ def test_the_leaderboard_draws_ratios(evaluated, monkeypatch, tmp_path, capsys):
     arguments = [str(evaluated), "--out", str(out), "--wandb", "disabled"]
     assert run(monkeypatch, "leaderboard", *arguments) == 0
     assert "leaderboard_pages" in capsys.readouterr().out
-    width, height = Image.open(out / "leaderboard_pages.png").size
+    width, height = Image.open(out / "leaderboard_ratios.png").size
     assert width > 1000 and height > 1000  # six panels
 
 
