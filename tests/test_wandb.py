@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from google.protobuf.message import DecodeError
 from test_engine import NANO, TOY
 
 from ocrpretrain.engine import pretrain
@@ -18,7 +19,20 @@ pytestmark = pytest.mark.slow
 BLOCK = 32768
 
 
-def records(folder: Path) -> Iterator:
+def records(folder: Path) -> list:
+    """All records of a run; W&B writes the last ones after it says that it has finished."""
+    for _ in range(150):
+        try:
+            found = list(written(folder))
+        except DecodeError:  # of a record that is half written
+            found = []
+        if found and found[-1].WhichOneof("record_type") == "exit":
+            return found
+        time.sleep(0.2)
+    raise AssertionError(f"{folder}: no W&B run with an end")
+
+
+def written(folder: Path) -> Iterator:
     """The protocol buffers of a run's `.wandb` file: a log of blocks, as in LevelDB."""
     from wandb.proto import wandb_internal_pb2
 
@@ -89,11 +103,7 @@ def test_the_leaderboard_is_a_table(tmp_path):
 
     row = dict.fromkeys(COLUMNS, 0.5) | {"experiment": "e"}
     log_to_wandb([Board("leaderboard", COLUMNS, {}, [row])], tmp_path, "offline")
-    for _ in range(50):  # once, on a busy machine, the file was not whole yet
-        rows = [r["leaderboard"] for r in content(tmp_path)["history"] if "leaderboard" in r]
-        if rows:
-            break
-        time.sleep(0.2)
+    rows = [r["leaderboard"] for r in content(tmp_path)["history"] if "leaderboard" in r]
     (table,) = rows
     assert table["_type"] == "table-file" and table["nrows"] == 1
     (file,) = tmp_path.glob(f"wandb/offline-run-*/files/{table['path']}")
