@@ -19,6 +19,7 @@ from typing import Any
 
 import torch
 from throughput import DEVICE, saved_bytes
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from ocrpretrain.backbones import Adaptive, Backbone, DeepEncoder, DualTower, Tiled
@@ -64,7 +65,8 @@ def measure(
             return encoder(image).maps[-1].square().mean()
 
         kept = saved_bytes(step, own)
-        with FlopCounterMode(display=False) as counter:
+        # The fused attention of a CPU would not be counted.
+        with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
             cells = encoder(images[name]).maps[-1]
         tokens = cells.shape[2] * cells.shape[3]
         found[name] = {"tokens": tokens, "flops": counter.get_total_flops(), "bytes": kept}

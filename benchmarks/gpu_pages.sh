@@ -7,7 +7,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 config=$1 steps=$2
 shift 2
-out=${OUT:-out}
+out=$(realpath -m "${OUT:-out}")
 mkdir -p "$out"
 if [ -d "${WHEELS:-wheels}" ]; then
     python -m pip install --quiet --no-index --no-deps "${WHEELS:-wheels}"/*.whl
@@ -17,7 +17,7 @@ for sees in page nothing text; do
     frozen=()
     [ "$sees" = page ] || frozen=("freeze=['backbone.']")
     python tools/pretrain.py "$config" --work-dir "/tmp/$sees" --overwrite --cfg-options \
-        head.sees="$sees" "${frozen[@]}" trainer.accelerator=gpu trainer.devices=1 \
+        head.sees="$sees" "${frozen[@]}" trainer.accelerator=gpu trainer.devices=1 trainer.strategy=auto \
         trainer.precision=bf16-mixed data.num_workers="$(nproc)" \
         trainer.max_epochs=-1 trainer.max_steps="$steps" "$@"
     python tools/export.py "/tmp/$sees" --reader --which last --out "/tmp/$sees.safetensors"
@@ -28,7 +28,7 @@ for sees in page nothing text; do
 done
 python tools/leaderboard.py "$out/results.jsonl" --wandb disabled
 cd benchmarks
-python deep_encoder.py --bf16 --sides 640 1024 --batch 8 | tee "../$out/forward.txt"
-python deep_encoder.py --bf16 --sides 640 1024 --batch 4 --train | tee "../$out/train.txt"
-python encoders.py --plot "../$out/encoders.png" | tee "../$out/encoders.txt"
-nvidia-smi --query-gpu=name,driver_version --format=csv > "../$out/gpu.csv"
+python deep_encoder.py --bf16 --sides 640 1024 --batch 8 | tee "$out/forward.txt"
+python deep_encoder.py --bf16 --sides 640 1024 --batch 4 --train | tee "$out/train.txt"
+python encoders.py --plot "$out/encoders.png" | tee "$out/encoders.txt"
+nvidia-smi --query-gpu=name,driver_version --format=csv > "$out/gpu.csv"

@@ -83,7 +83,7 @@ PAGE_BACKBONE = {"type": "ocrpretrain.backbones.ConvBackbone", "width": 8, "bloc
 
 
 @torch.no_grad()
-def write_page_reader(path: Path, seed: int = 3, **options) -> Path:
+def write_page_reader(path: Path, seed: int = 3, view: dict | None = None, **options) -> Path:
     """A reader file of an untrained head that reads pages, and its record."""
     torch.manual_seed(seed)
     backbone = build(PAGE_BACKBONE)
@@ -95,7 +95,7 @@ def write_page_reader(path: Path, seed: int = 3, **options) -> Path:
     info = WeightsInfo(
         *(PAGE_BACKBONE, backbone.mean, backbone.std, backbone.strides, backbone.out_channels),
         head=spec,
-        view={"size": [64, 64]},
+        view={"size": [64, 64], **(view or {})},
         data="generated",
         images_seen=7,
         config_hash=digest(PAGE_CONFIG),

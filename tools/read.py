@@ -14,7 +14,7 @@ def main() -> None:
     )
     parser.add_argument("--save", metavar="DIR", help="draw where the head looks")
     parser.add_argument("--upright", action="store_true", help="read tall pictures turned too")
-    parser.add_argument("--batch-size", type=int, default=64)
+    parser.add_argument("--batch-size", type=int, help="default: 64 words or 16 pages")
     parser.add_argument("--text", metavar="FILE", help="set this text on pages and read it back")
     parser.add_argument("--body", type=int, default=20, help="size of its type, in pixels")
     parser.add_argument("--lexicon", help="UTF-8 file, one label per line")

@@ -6,8 +6,9 @@
 _base_ = ["compression_deep-encoder_2e_synthetic-pages.py"]
 
 head = dict(
-    max_tokens=7800,  # DeepSeek-OCR's tokenizer.json has 129,280 ids
+    max_tokens=7800,
     decoder=dict(
+        vocab_size=129280,
         width=1280, layers=12, heads=10, hidden=6848, experts=64, expert_hidden=896, top=6, shared=2
     ),
 )

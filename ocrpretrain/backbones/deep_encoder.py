@@ -30,17 +30,25 @@ class CompressedCLIP(nn.Module):
         layers: blocks.
         heads: attention heads.
         grid: side of the grid that the position table is for (224 / 14 = 16).
+        quick_gelu: OpenAI's activation, as published; False is GELU.
     """
 
     def __init__(
-        self, width: int = 1024, layers: int = 24, heads: int = 16, grid: int = 16
+        self,
+        width: int = 1024,
+        layers: int = 24,
+        heads: int = 16,
+        grid: int = 16,
+        quick_gelu: bool = True,
     ) -> None:
         super().__init__()
         self.grid = grid
         self.class_embedding = nn.Parameter(torch.randn(width) * width**-0.5)
         self.positional_embedding = nn.Parameter(torch.randn(grid**2 + 1, width) * width**-0.5)
         self.ln_pre = nn.LayerNorm(width)
-        self.transformer = Transformer(width, layers, heads, act_layer=QuickGELU)
+        self.transformer = Transformer(
+            width, layers, heads, act_layer=QuickGELU if quick_gelu else nn.GELU
+        )
         init_transformer(self.transformer, width, layers)
 
     def forward(self, map_BChw: Tensor) -> Tensor:

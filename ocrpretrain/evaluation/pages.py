@@ -21,7 +21,7 @@ class PageAnswer(NamedTuple):
         text: what is read.
         score: its confidence.
         truth: the text that the picture came with, if any.
-        tokens: of the true text, by the reader's tokenizer.
+        tokens: of the true text that the image shows, by the reader's tokenizer.
         cells: vision tokens, as papers count them.
         valid: of them those that show the page and not its padding (DeepSeek-OCR's equation 1).
         positions: of the decoder's sequence before it reads.
@@ -36,11 +36,6 @@ class PageAnswer(NamedTuple):
     valid: int
     positions: int
 
-    @property
-    def ratio(self) -> float | None:
-        """Text tokens per vision token; None where no image is seen."""
-        return self.tokens / self.cells if self.cells else None
-
 
 @dataclass(frozen=True)
 class PageScore:
@@ -48,7 +43,7 @@ class PageScore:
 
     Attributes:
         precision: share of the distinct words that were read which stand on the page; None where
-            nothing was read. DeepSeek-OCR's paper calls this its precision.
+            nothing was read (nltk's). DeepSeek-OCR's paper calls this its precision.
         recall: share of the page's distinct words that were read; None of an empty page.
         f: their harmonic mean; None where one of them is.
         one_minus_ned: 1 - Levenshtein distance / length of the longer text, white space as single
@@ -93,11 +88,18 @@ def score_page(prediction: str, truth: str, tokens: int = 0) -> PageScore:
 
 
 def summarize(pages: Sequence[PageScore]) -> dict[str, float]:
-    """Means over pages (those of word sets over pages where they exist), and how many collapsed."""
+    """Means over pages (those of word sets over pages where they exist), and how many collapsed.
+
+    Precision and F of a page with words of which nothing was read are 0: silence is no skill.
+    """
     ned = [page.one_minus_ned for page in pages]
     values: dict[str, float] = {"pages": len(pages)}
     for name in ("precision", "recall", "f"):
-        found = [getattr(page, name) for page in pages if getattr(page, name) is not None]
+        scores = (getattr(page, name) for page in pages)
+        pairs = zip(scores, pages, strict=True)
+        found = [
+            0.0 if x is None else x for x, page in pairs if not (x is None and page.recall != 0)
+        ]
         values[name] = mean(found) if found else 0.0
     values["one_minus_ned"] = mean(ned) if ned else 0.0
     values["one_minus_ned_median"] = median(ned) if ned else 0.0
@@ -159,7 +161,9 @@ def table(record: Mapping[str, Any]) -> str:
         cells += [f"{one[key]:.1f}" for key in ("tokens", "cells", "valid", "positions")]
         cells += [f"{one[key]:.3f}" for key in ("one_minus_ned", "one_minus_ned_median")]
         cells += [f"{100 * one[key]:.1f} %" for key in ("collapsed", "precision", "recall", "f")]
-        cells += [f"{100 * one['overlap']:.2f} %", f"{one['pages_per_second']:.1f}"]
+        known = one["overlap"]
+        cells.append("–" if known is None else f"{100 * known:.2f} %")
+        cells.append(f"{one['pages_per_second']:.1f}")
         lines.append("| " + " | ".join(cells) + " |")
     left_out = ", ".join(f"{number} {name}" for name, number in record["counts"].items())
     return "\n".join(lines) + (f"\n{left_out}" if left_out else "")

@@ -40,13 +40,14 @@ class CompressionHead(Head):
         loss_weights: of `text` (1) and `balance` of the experts (0.001).
         tokenizer: a `tokenizer.json`; bytes by default.
         max_tokens: of a text, EOS included; longer pages are left out of the loss, and counted.
-        decoder: arguments of `CausalDecoder`, its vocabulary left out.
+        decoder: arguments of `CausalDecoder`; `vocab_size` only where it is more than the
+            tokenizer has ids.
         tokens: pools each map to so many cells, a square number; None keeps the map's.
-        sees: 'page'; or the controls: 'nothing', a language model alone; 'text', the mean-pooled
-            embeddings of the text itself, in as many positions.
+        sees: 'page'; or the controls: 'nothing', a language model alone; 'text', mean-pooled
+            embeddings of the text itself in place of the cells of the whole page.
 
     Raises:
-        ConfigError: tokens that are no square number.
+        ConfigError: tokens that are no square number, or fewer ids than the tokenizer has.
     """
 
     view = "page"
@@ -67,12 +68,20 @@ class CompressionHead(Head):
         super().__init__(in_channels, strides, loss_weights)
         self.tokenizer, self.max_tokens = PageTokenizer(tokenizer), max_tokens
         sizes = {"width": 384, "layers": 6, "heads": 6, "hidden": 1024, **(decoder or {})}
-        self.decoder = CausalDecoder(len(self.tokenizer), **sizes)
-        self.page = PageTokens(in_channels[-1], sizes["width"])
+        ids = sizes.setdefault("vocab_size", len(self.tokenizer))
+        if ids < len(self.tokenizer):
+            raise ConfigError(f"head.decoder.vocab_size: {ids} of {len(self.tokenizer)} ids")
+        self.decoder = CausalDecoder(**sizes)
+        # A control has no part that it does not train: DDP would wait for its gradient.
+        self.page = None
+        if sees != "nothing":
+            self.page = PageTokens(in_channels[-1] if sees == "page" else None, sizes["width"])
         self.side = None if tokens is None else math.isqrt(tokens)
         if tokens is not None and math.isqrt(tokens) ** 2 != tokens:
             raise ConfigError(f"head.tokens: a square number, such as 16 or 64, found {tokens}")
         self.sees = sees
+        if sees != "page":  # greedy answers without an image are all the same
+            self.monitor = "val/log_likelihood"
 
     def collator(self) -> PageCollator:
         return PageCollator(self.tokenizer, self.max_tokens)
@@ -95,6 +104,13 @@ class CompressionHead(Head):
 
     def forward(self, features: Features, batch: PageBatch) -> HeadOutput:
         """Cross entropy of each next token, and the balance of the experts' work."""
+        total, count, balance = self._cross_entropy(features, batch)
+        metrics = {name: torch.tensor(float(n)) for name, n in batch["left_out"].items()}
+        losses = {"text": global_mean(total[None], count), "balance": balance}
+        return HeadOutput(losses, metrics)
+
+    def _cross_entropy(self, features: Features, batch: PageBatch) -> tuple[Tensor, Tensor, Tensor]:
+        """The sum over all tokens, how many these are, and the balance of the experts' work."""
         ids_BS = batch["ids"]
         start_BPW, padding_BP = self.start(features, batch)
         text_BSW = self.decoder.embedding(ids_BS.clamp(min=0))
@@ -104,10 +120,7 @@ class CompressionHead(Head):
         states_MW = states[:, start_BPW.shape[1] - 1 :].flatten(0, 1)
         target_M = ids_BS.flatten()
         total = chunked_cross_entropy(states_MW, self.decoder.head.weight, target_M, NO_TARGET)
-        count = (target_M != NO_TARGET).sum()
-        metrics = {name: torch.tensor(float(n)) for name, n in batch["left_out"].items()}
-        losses = {"text": global_mean(total[None], count), "balance": balance}
-        return HeadOutput(losses, metrics)
+        return total, (target_M != NO_TARGET).sum(), balance
 
     def start(self, features: Features, batch: PageBatch) -> tuple[Tensor, Tensor | None]:
         """What the decoder sees before it reads: BOS, what is given of the text, and the page.
@@ -131,30 +144,30 @@ class CompressionHead(Head):
     def seen(self, features: Features, batch: PageBatch) -> list[tuple[int, int, int]]:
         """Of each page, cells of the whole view, of its tiles, and positions of the decoder.
 
-        Positions include what is given of the text and leave BOS out. A control sees no cells; the
-        mean embeddings of a text stand in as many positions as the page's.
+        Positions include what is given of the text and leave BOS out. A control sees no tiles, and
+        'nothing' no cells; the mean embeddings of a text stand in the cells of the whole page.
         """
         start_BPW, padding_BP = self.start(features, batch)
         hidden = [0] * len(start_BPW) if padding_BP is None else padding_BP.sum(1).tolist()
         whole, tiles = self._pool(features.maps[-1]), self._pool(features.tiles)
         cells = 0 if self.sees == "nothing" else whole[0, 0].numel()
         small = 0 if tiles is None else tiles[0, 0].numel()
-        counts = [columns * rows * small for columns, rows in batch["grids"]]
+        grids = batch["grids"] if self.sees == "page" else [(0, 0)] * len(start_BPW)
+        counts = [columns * rows * small for columns, rows in grids]
         positions = start_BPW.shape[1] - 1
         return [(cells, n, positions - int(h)) for n, h in zip(counts, hidden, strict=True)]
 
     def _pages(self, features: Features, batch: PageBatch) -> list[Tensor]:
         """(P, W) of each page."""
-        if self.sees == "nothing":
-            return [
-                self.decoder.embedding.weight.new_zeros(0, self.page.width) for _ in batch["ids"]
-            ]
-        pages = self.page(self._pool(features.maps[-1]), self._pool(features.tiles), batch["grids"])
+        whole_BChw = self._pool(features.maps[-1])
+        if self.page is None:
+            empty = self.decoder.embedding.weight.new_zeros(0, self.decoder.embedding.embedding_dim)
+            return [empty] * len(whole_BChw)
         if self.sees == "page":
-            return pages
-        return [
-            self._pooled(ids_S, len(page)) for ids_S, page in zip(batch["ids"], pages, strict=True)
-        ]
+            return self.page(whole_BChw, self._pool(features.tiles), batch["grids"])
+        size = whole_BChw.shape[2:]
+        pooled = [self._pooled(ids_S, size.numel()).unflatten(0, size) for ids_S in batch["ids"]]
+        return self.page(torch.stack(pooled).movedim(-1, 1))
 
     def _pool(self, map_BChw: Any) -> Any:
         """A map of fewer cells, where `tokens` asks for them."""
@@ -162,29 +175,34 @@ class CompressionHead(Head):
             return map_BChw
         return F.adaptive_avg_pool2d(map_BChw, self.side)
 
-    def _pooled(self, ids_S: Tensor, positions: int) -> Tensor:
-        """(positions, W): mean embeddings of equal parts of a text."""
+    def _pooled(self, ids_S: Tensor, cells: int) -> Tensor:
+        """(cells, W): mean embeddings of equal parts of a text."""
         own_SW = self.decoder.embedding(ids_S[ids_S != NO_TARGET])
         if not len(own_SW):
             own_SW = own_SW.new_zeros(1, own_SW.shape[1])
-        return F.adaptive_avg_pool1d(own_SW.T, positions).T
+        return F.adaptive_avg_pool1d(own_SW.T, cells).T
 
     def predict(self, features: Features, batch: PageBatch) -> Prediction:
-        """What each page says; the score is the geometric mean of its tokens' probabilities."""
+        """What each page says; the score is the geometric mean of its tokens' probabilities.
+
+        `counts` has the pages that had more to say than `max_tokens`.
+        """
         start_BPW, padding_BP = self.start(features, batch)
         ids_BS, score_B = self.decoder.generate(
             start_BPW, self.tokenizer.eos_id, self.max_tokens, padding_BP
         )
         texts = [self.tokenizer.decode(row) for row in ids_BS.tolist()]
         scores = score_B.exp().tolist()
-        pairs = zip(texts, scores, strict=True)
-        return Prediction(texts, scores, [[pair] for pair in pairs])
+        others = [[pair] for pair in zip(texts, scores, strict=True)]
+        cut = int((ids_BS != self.tokenizer.eos_id).all(1).sum())
+        return Prediction(texts, scores, others, counts={"cut_pages": cut} if cut else {})
 
     def validate(self, features: Features, batch: PageBatch) -> dict[str, Tensor]:
-        """1 - NED and Fox's word sets of each page, and their blind twins."""
+        """1 - NED and word sets of each page, their blind twins, the log likelihood of a token."""
         texts = self.predict(features, batch).texts
         others = texts[-1:] + texts[:-1] if len(texts) > 1 else []
-        values: dict[str, Tensor] = {}
+        total, count, _ = self._cross_entropy(features, batch)
+        values = {"log_likelihood": -total[None] / count if count else total.new_zeros(0)}
         for prefix, found in {"": texts, "blind_": others}.items():
             truths = ("\n".join(text) for text in batch["text"])
             pages = [score_page(*pair) for pair in zip(found, truths, strict=False)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -55,6 +56,13 @@ class PageCollator:
         ids, given = (
             [torch.tensor(row, dtype=torch.long) for row in x] for x in zip(*pairs, strict=True)
         )
+        if all(row[0] == NO_TARGET for row, _ in pairs):
+            warnings.warn(
+                f"all {len(samples)} pages of a batch are left out: {left_out['long_pages']} have "
+                f"more than head.max_tokens={self.max_tokens} tokens, "
+                f"{left_out['unspelled_pages']} cannot be spelled by the tokenizer",
+                stacklevel=2,
+            )
         image, mask = stack_images(samples)
         tiles = [sample.tiles for sample in samples if sample.tiles is not None]
         return PageBatch(

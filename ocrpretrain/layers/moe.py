@@ -10,6 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ocrpretrain.errors import ConfigError
+
 
 class SwiGLU(nn.Module):
     """(..., W) -> (..., W): a gated MLP without biases (Shazeer 2020).
@@ -39,10 +41,15 @@ class MixtureOfExperts(nn.Module):
         experts: routed ones (E).
         top: of them for each token.
         shared: that every token passes; one MLP of so many times the channels.
+
+    Raises:
+        ConfigError: `top` is none of 1 to `experts`.
     """
 
     def __init__(self, width: int, hidden: int, experts: int, top: int, shared: int) -> None:
         super().__init__()
+        if not 0 < top <= experts:
+            raise ConfigError(f"decoder: top {top} of {experts} experts")
         self.top = top
         self.router = nn.Parameter(torch.empty(experts, width))
         self.gate, self.up = (nn.Parameter(torch.empty(experts, hidden, width)) for _ in range(2))
@@ -65,10 +72,15 @@ class MixtureOfExperts(nn.Module):
         order = expert_Tk.flatten().argsort(stable=True)
         token = order // self.top
         counts = expert_Tk.flatten().bincount(minlength=len(self.router)).tolist()
-        parts = []
-        for place, part_NW in enumerate(x_TW[token].split(counts)):
-            hidden = F.silu(F.linear(part_NW, self.gate[place])) * F.linear(part_NW, self.up[place])
-            parts.append(F.linear(hidden, self.down[place]))
+        # Taken apart once: an index in the loop would give each expert a gradient of all tables.
+        experts = zip(
+            x_TW[token].split(counts), self.gate.unbind(), self.up.unbind(), self.down.unbind(),
+            strict=True,
+        )  # fmt: skip
+        parts = [
+            F.linear(F.silu(F.linear(part_NW, gate)) * F.linear(part_NW, up), down)
+            for part_NW, gate, up, down in experts
+        ]
         weighted = torch.cat(parts) * weight_Tk.flatten()[order, None].to(x_TW.dtype)
         return torch.zeros_like(weighted[: len(x_TW)]).index_add(0, token, weighted)
 

@@ -17,14 +17,13 @@ class PageTokens(nn.Module):
     Tiles are laid out as the large picture that they are cut from, and its rows are read.
 
     Args:
-        in_channels: of the encoder's last map (C).
+        in_channels: of the encoder's last map (C); None takes maps that have the decoder's width.
         width: channels of the decoder (W).
     """
 
-    def __init__(self, in_channels: int, width: int) -> None:
+    def __init__(self, in_channels: int | None, width: int) -> None:
         super().__init__()
-        self.width = width
-        self.projector = nn.Linear(in_channels, width)
+        self.projector = nn.Identity() if in_channels is None else nn.Linear(in_channels, width)
         self.image_newline = nn.Parameter(torch.randn(width) * width**-0.5)
         self.view_separator = nn.Parameter(torch.randn(width) * width**-0.5)
 

@@ -6,16 +6,21 @@ import json
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
+from lightning.fabric.utilities import move_data_to_device
+from safetensors import safe_open
 from safetensors.torch import save_file
 
+from ocrpretrain.backbones.base import Backbone
 from ocrpretrain.data.sources.base import AnnotatedImage
 from ocrpretrain.data.sources.files import FileStore
 from ocrpretrain.data.views import PageView, stack_images
 from ocrpretrain.environment import file_sha256
-from ocrpretrain.errors import ConfigError
+from ocrpretrain.errors import ConfigError, DataError
 from ocrpretrain.reading.files import find_images
+from ocrpretrain.strides import sides
 from ocrpretrain.weights.build import load_backbone
 from ocrpretrain.weights.format import read_info
 
@@ -35,7 +40,7 @@ def embed(
 
     `tokens` (n, C) are the cells of the backbone's last map, row by row; `tiles` (T, n, C) those of
     the tiles, where the mode cuts a picture into some. The file's metadata has the picture's name,
-    `map` (height and width in cells), `grid` (columns and rows of tiles) and the weights' sha256.
+    `map` (height and width in cells), `grid` (columns and rows of tiles), weights and view.
 
     Args:
         weights: a file with a backbone.
@@ -49,42 +54,65 @@ def embed(
         A line per picture, and one with counts.
 
     Raises:
-        ConfigError: neither size nor mode, for weights that were not trained on pages.
+        ConfigError: neither size nor mode, for weights that were not trained on pages; a size that
+            the backbone does not divide.
+        DataError: a file in `out` that was written otherwise.
     """
-    backbone, view = load_backbone(weights), _view(weights, size, mode)
-    sha256, folder = file_sha256(Path(weights)), Path(out)
+    view, device = (
+        _view(weights, size, mode),
+        torch.device("cuda" if torch.cuda.is_available() else "cpu"),
+    )
+    backbone, folder = load_backbone(weights).to(device), Path(out)
+    made = {"weights": file_sha256(Path(weights)), "view": [*view.size, mode], "half": half}
+    _check_size(view, backbone)
     paths = find_images(images)
-    done = 0
+    done, unreadable = 0, []
     root = os.path.commonpath([path.absolute().parent for path in paths])
     for path in paths:
         name = path.absolute().relative_to(root)
         file = folder / name.with_name(f"{name.name}.safetensors")
         if file.is_file():
+            _check_made(file, made)
             continue
-        file.parent.mkdir(parents=True, exist_ok=True)
-        item = AnnotatedImage(FileStore(path.parent).read_image(path.name), [], str(path))
-        sample = view(item, seed=0)
-        image, mask = stack_images([sample])
-        found = backbone(backbone.normalize(image), mask).maps[-1]
-        tensors = {"tokens": found[0].flatten(1).T.contiguous()}
+        try:
+            image = FileStore(path.parent).read_image(path.name)
+        except DataError as error:
+            unreadable.append(str(error))
+            continue
+        sample = view(AnnotatedImage(image, [], str(path)), seed=0)
+        pixels, mask = move_data_to_device(stack_images([sample]), device)
+        found = backbone(backbone.normalize(pixels), mask).maps[-1]
+        tensors = {"tokens": found[0].flatten(1).T}
         if sample.tiles is not None:
-            tiles = torch.from_numpy(sample.tiles).permute(0, 3, 1, 2)
-            cells = backbone(backbone.normalize(tiles)).maps[-1]
-            tensors["tiles"] = cells.flatten(2).mT.contiguous()
-        if half:
-            tensors = {name: value.half() for name, value in tensors.items()}
-        info = {
-            "image": str(path),
-            "map": list(found.shape[2:]),
-            "grid": list(sample.grid),
-            "weights": sha256,
-        }
+            tiles = torch.from_numpy(sample.tiles).permute(0, 3, 1, 2).to(device)
+            tensors["tiles"] = backbone(backbone.normalize(tiles)).maps[-1].flatten(2).mT
+        kind = torch.float16 if half else torch.float32
+        tensors = {key: value.to("cpu", kind).contiguous() for key, value in tensors.items()}
+        info = {"image": str(path), "map": list(found.shape[2:]), "grid": list(sample.grid), **made}
+        file.parent.mkdir(parents=True, exist_ok=True)
         unfinished = file.with_suffix(".part")
         save_file(tensors, unfinished, {key: json.dumps(value) for key, value in info.items()})
         unfinished.rename(file)
         done += 1
-        yield f"{path}: {' and '.join(f'{name} {tuple(x.shape)}' for name, x in tensors.items())}"
-    yield f"{done} pictures, {len(paths) - done} were there already: {folder}"
+        yield f"{path}: {' and '.join(f'{key} {tuple(x.shape)}' for key, x in tensors.items())}"
+    yield from unreadable
+    there = len(paths) - done - len(unreadable)
+    yield f"{done} pictures, {there} were there already, {len(unreadable)} unreadable: {folder}"
+
+
+def _check_made(file: Path, made: dict[str, Any]) -> None:
+    with safe_open(file, "pt") as stored:
+        known = {key: json.loads(value) for key, value in (stored.metadata() or {}).items()}
+    if differs := [key for key, value in made.items() if known.get(key) != value]:
+        raise DataError(f"{file} was written with other {', '.join(differs)}: another --out")
+
+
+def _check_size(view: PageView, backbone: Backbone) -> None:
+    """Views and tiles are to be multiples of what the backbone divides."""
+    tile = view.mode.tile if view.mode is not None and view.mode.tile else view.size[0]
+    for size in (view.size, (tile, tile) if view.mode is not None else view.size):
+        if any(side % by for side, by in zip(size, sides(backbone.size_divisor), strict=True)):
+            raise ConfigError(f"{size}: the backbone divides {backbone.size_divisor} alone")
 
 
 def _view(weights: PathLike, size: Sequence[int] | None, mode: str | None) -> PageView:

@@ -14,7 +14,7 @@ from ocrpretrain.data.sources.base import AnnotatedImage
 from ocrpretrain.data.sources.files import FileStore
 from ocrpretrain.drawing import save_picture
 from ocrpretrain.environment import file_sha256
-from ocrpretrain.errors import ConfigError, DataError
+from ocrpretrain.errors import CheckpointMismatchError, ConfigError, DataError
 from ocrpretrain.evaluation.pages import PageAnswer
 from ocrpretrain.evaluation.word_scores import Answer
 from ocrpretrain.reading.lexicon import LexiconReader, read_lexicon
@@ -32,7 +32,7 @@ def read(
     out: PathLike | None = None,
     save: PathLike | None = None,
     upright: bool = False,
-    batch_size: int = 64,
+    batch_size: int | None = None,
 ) -> Iterator[str]:
     """Read words or pages in pictures, as the reader's head does.
 
@@ -44,7 +44,7 @@ def read(
             opens such a file where it lies beside or above its pictures.
         save: folder for a picture per image of where the head looks.
         upright: see `WordFileReader`.
-        batch_size: see the readers.
+        batch_size: see the readers, whose own is the default.
 
     Yields:
         A line per picture, also for those that cannot be read, and one with counts and speed.
@@ -138,23 +138,26 @@ def _known(out: Path, reader: str) -> set[str]:
     whole = text[: text.rfind("\n") + 1]
     if whole != text:
         out.write_text(whole, "utf-8")
-    rows = [json.loads(line) for line in whole.splitlines()]
+    rows = [json.loads(line) for line in whole.split("\n") if line]
     if others := {row.get("reader") for row in rows} - {reader}:
         raise DataError(f"{out} was written by other readers, {others}, not {reader}: see --out")
     return {row["file"] for row in rows}
 
 
 def open_reader(
-    weights: PathLike, upright: bool, batch_size: int, save: bool
+    weights: PathLike, upright: bool, batch_size: int | None, save: bool
 ) -> WordFileReader | PageFileReader:
     """The reader that a file's head asks for."""
-    spec = read_info(weights).head
+    info = read_info(weights)
+    spec, size = info.head, {"batch_size": batch_size} if batch_size else {}
     head: Any = resolve(spec["type"]) if spec else None
     if head is None or head.view != "page":
-        return WordFileReader(weights, upright, batch_size)
+        return WordFileReader(weights, upright, **size)
     if upright or save:
         raise ConfigError(f"{weights} reads pages: --upright and --save are for words")
-    return PageFileReader(weights, batch_size)
+    if info.view.get("optical_share", 1) < 1:
+        raise CheckpointMismatchError(f"{weights}: was trained with a part of the text as tokens")
+    return PageFileReader(weights, **size)
 
 
 def _spell(path: PathLike, out: PathLike | None) -> str:

@@ -10,6 +10,7 @@ from itertools import islice
 from typing import Any
 
 import torch
+from lightning.fabric.utilities import move_data_to_device
 
 from ocrpretrain.data.sources.base import AnnotatedImage, Source
 from ocrpretrain.data.views import PageView
@@ -30,7 +31,8 @@ class PageFileReader:
         batch_size: pictures at a time.
 
     Attributes:
-        counts: pages that are longer than the decoder reads or that the tokenizer cannot spell.
+        counts: pages that had more to say than the decoder reads (`cut_pages`), or whose true text
+            is longer or cannot be spelled.
 
     Raises:
         CheckpointMismatchError: no reader file, or one that does not read pages.
@@ -39,10 +41,11 @@ class PageFileReader:
     unit = "pages"
 
     def __init__(self, weights: PathLike, batch_size: int = 16) -> None:
-        self.backbone, head = load_reader(weights)
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        backbone, head = load_reader(weights)
         if not isinstance(head, CompressionHead):
             raise CheckpointMismatchError(f"{weights}: its head reads no pages")
-        self.head = head
+        self.backbone, self.head = backbone.to(self.device), head.to(self.device)
         self.view = PageView(**{**read_info(weights).view, "train": False})
         self.collate: Any = head.collator()
         self.batch_size = batch_size
@@ -61,15 +64,16 @@ class PageFileReader:
     @torch.no_grad()
     def _answers(self, items: list[AnnotatedImage]) -> Iterator[PageAnswer]:
         samples = [self.view(item, seed=0) for item in items]
-        batch = self.collate(samples)
+        batch = move_data_to_device(self.collate(samples), self.device)
         self.counts.update({name: n for name, n in batch["left_out"].items() if n})
         features = self.head.encode(self.backbone, batch)
         found, seen = self.head.predict(features, batch), self.head.seen(features, batch)
+        self.counts.update(found.counts)
         for place, (item, sample) in enumerate(zip(items, samples, strict=True)):
-            truth = "\n".join(sample.text)
+            truth, count = "\n".join(sample.text), self.head.tokenizer.count
             whole, tiles, positions = seen[place]
             valid = math.ceil(whole * self._share(item)) + tiles
-            counts = (self.head.tokenizer.count(truth), whole + tiles, valid, positions)
+            counts = (count(truth) - count(sample.given), whole + tiles, valid, positions)
             yield PageAnswer(sample.id, found.texts[place], found.scores[place], truth, *counts)
 
     def _share(self, item: AnnotatedImage) -> float:

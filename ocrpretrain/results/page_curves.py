@@ -19,14 +19,19 @@ def draw_ratios(rows: Sequence[dict[str, Any]], out: Path) -> None:
         out: PNG to write.
     """
     panels: dict[str, dict[str, Curve]] = {}
+    labels = {row["recipe"]: _label(row) for row in rows}
     for row in rows:
+        label = labels[row["recipe"]]
+        if list(labels.values()).count(label) > 1:
+            label += f" ({row['recipe']})"
         for score, title in SCORES.items():
             panel = panels.setdefault(f"{row['experiment']}: {row['set']}, {title}", {})
-            panel.setdefault(_label(row), []).append((row["ratio"], row[score]))
+            panel.setdefault(label, []).append((row["ratio"], row[score]))
     draw_panels(panels, "text tokens per vision token", out, {})
 
 
 def _label(row: dict[str, Any]) -> str:
     if row["sees"] != "page":
         return f"sees {row['sees']}"
-    return f"{row['backbone'].partition(' ')[0]}, {row['cells']:.0f} tokens"
+    given = "" if row["share"] == 1 else f", {1 - row['share']:.0%} of the text given"
+    return f"{row['backbone'].partition(' ')[0]}, {row['cells']:.0f} tokens{given}"

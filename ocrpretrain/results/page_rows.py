@@ -16,7 +16,8 @@ from ocrpretrain.results.significance import seed_interval
 
 PathLike = str | os.PathLike[str]
 COLUMNS = (
-    *("experiment", "set", "sees", "backbone", "pretraining", "images seen", "n", "pages"),
+    *("experiment", "set", "sees", "share", "backbone", "recipe", "pretraining", "images seen"),
+    *("n", "pages"),
     *(
         "tokens",
         "cells",
@@ -41,7 +42,8 @@ COLUMNS = (
     ),
 )
 RATIO_COLUMNS = (
-    *("experiment", "set", "ratio", "sees", "backbone", "n", "pages", "tokens", "cells", "valid"),
+    *("experiment", "set", "ratio", "sees", "share", "backbone", "recipe", "n", "pages", "tokens"),
+    *("cells", "valid"),
     *(
         "positions",
         "one_minus_ned",
@@ -53,6 +55,7 @@ RATIO_COLUMNS = (
     ),
 )
 HEADINGS = {
+    "share": "of the text in the image",
     "tokens": "text tokens",
     "cells": "vision tokens",
     "valid": "valid ones",
@@ -64,7 +67,7 @@ HEADINGS = {
     "overlap": "8-grams in training texts",
     "minutes": "CPU minutes",
 }
-MEANS = ("tokens", "cells", "valid", "positions", "one_minus_ned_median", "collapsed", "overlap")
+MEANS = ("tokens", "cells", "valid", "positions", "one_minus_ned_median", "collapsed")
 WORDS = ("precision", "recall", "f")
 
 
@@ -100,10 +103,21 @@ def ratio_rows(path: PathLike, results: Sequence[dict[str, Any]]) -> list[dict[s
         for name in first["sets"]:
             answers = [answer for one in read for answer in one[name]]
             cells = None if answers[0].cells else _cells(results, first["experiment"], name)
-            shared = {"experiment": first["experiment"], "set": name, "sees": first["sees"]}
-            shared |= {"backbone": spell(first["backbone"]), "n": len(records)}
+            shared = {**_reader(first), "set": name, "n": len(records)}
             table += [{**shared, **one} for one in by_ratio(answers, cells)]
-    return sorted(table, key=lambda row: (row["experiment"], row["set"], row["sees"], row["ratio"]))
+    order = ("experiment", "set", "sees", "recipe", "ratio")
+    return sorted(table, key=lambda row: tuple(row[name] for name in order))
+
+
+def _reader(record: dict[str, Any]) -> dict[str, Any]:
+    """What tells one reader of a table from another."""
+    return {
+        "experiment": record["experiment"],
+        "sees": record["sees"],
+        "share": record["optical_share"],
+        "backbone": spell(record["backbone"]),
+        "recipe": record["pretraining"]["recipe_hash"][:6],
+    }
 
 
 def _cells(results: Sequence[dict[str, Any]], experiment: str, name: str) -> int:
@@ -119,7 +133,9 @@ def _cells(results: Sequence[dict[str, Any]], experiment: str, name: str) -> int
 def group_key(record: dict[str, Any]) -> str:
     """Equal for runs that differ in their seed."""
     data = [record["pretraining"][name] for name in ("data", "images_seen", "recipe_hash")]
-    own = [record[name] for name in ("experiment", "test", "backbone", "head", "sees")]
+    own = [
+        record[name] for name in ("experiment", "test", "backbone", "head", "sees", "optical_share")
+    ]
     return json.dumps([*own, *data], sort_keys=True)
 
 
@@ -133,10 +149,8 @@ def _row(path: PathLike, records: Sequence[dict[str, Any]], name: str) -> dict[s
     cells, tokens = (mean(one[key] for one in found) for key in ("cells", "tokens"))
     seeds = len({record["seed"] for record in records})
     return {
-        "experiment": first["experiment"],
+        **_reader(first),
         "set": name,
-        "sees": first["sees"],
-        "backbone": spell(first["backbone"]),
         "pretraining": first["pretraining"]["data"],
         "images seen": first["pretraining"]["images_seen"],
         "n": len(records),
@@ -148,6 +162,7 @@ def _row(path: PathLike, records: Sequence[dict[str, Any]], name: str) -> dict[s
         "high": high,
         "interval": "seeds" if several else "pages",
         **{key: mean(one[key] for one in found) for key in (*MEANS, *WORDS)},
+        "overlap": found[0]["overlap"],
         "minutes": None if None in seconds else mean(seconds) / 60,
         "note": "" if seeds == len(records) else f"{len(records)} runs share {seeds} seeds",
     }

@@ -17,7 +17,10 @@ from ocrpretrain.evaluation.detection import Counts, Detections, ImageMatch
 
 PathLike = str | os.PathLike[str]
 REQUIRED = ("experiment", "head", "backbone", "pretraining", "test", "metrics", "seed", "id")
-BY_TASK = {"recognition": ("answer", "upright", "sets"), "pages": ("sees", "sets")}  # and these
+BY_TASK = {
+    "recognition": ("answer", "upright", "sets"),
+    "pages": ("sees", "optical_share", "sets"),
+}  # and these
 
 
 def image_counts(

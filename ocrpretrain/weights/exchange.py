@@ -132,7 +132,10 @@ def _specs(
     if kind in ("clip4str", "parseq"):
         return reader_config(tensors)
     if kind in ("deepseek-ocr", "sam") or "backbone.clip.class_embedding" in tensors:
-        return _deep_encoder(tensors), None
+        spec = _deep_encoder(tensors)
+        if kind == "clip-vit" and not (quick_gelu or model.endswith("-quickgelu")):
+            spec["clip"]["quick_gelu"] = False
+        return spec, None
     if kind == "clip-vit":
         return clip_vit_config(tensors, model, quick_gelu), None
     return clip_resnet_config(tensors), oclip_config(tensors) if kind == "oclip" else None

@@ -66,6 +66,8 @@ def test_the_tool(tmp_path, monkeypatch, capsys):
     out = tmp_path / "tokenizer.json"
     assert run(monkeypatch, "prepare_data", "tokenizer", str(out), "--ids", "400") == 0
     assert "400 ids, " in capsys.readouterr().out and len(PageTokenizer(out)) == 400
-    missing = ["--text", str(tmp_path / "none.txt")]
-    assert run(monkeypatch, "prepare_data", "tokenizer", str(out), *missing) == 2
+    assert run(monkeypatch, "prepare_data", "tokenizer", str(out)) == 2
+    assert "is there already" in capsys.readouterr().err
+    missing = [str(tmp_path / "new.json"), "--text", str(tmp_path / "none.txt")]
+    assert run(monkeypatch, "prepare_data", "tokenizer", *missing) == 2
     assert "not a readable UTF-8 file" in capsys.readouterr().err

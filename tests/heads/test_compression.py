@@ -73,7 +73,9 @@ def test_the_loss_is_the_plain_one():
 
 def test_a_batch_of_long_pages_has_no_loss_and_no_nan():
     made = head()
-    losses, _ = made(features(2), made.collator()([sample("x" * 30, i) for i in range(2)]))
+    with pytest.warns(UserWarning, match="2 have more than head.max_tokens=20 tokens"):
+        batch = made.collator()([sample("x" * 30, i) for i in range(2)])
+    losses, _ = made(features(2), batch)
     assert losses["text"] == 0
     losses["text"].backward()
 
@@ -89,6 +91,17 @@ def test_what_it_sees(sees, positions):
     if sees == "text":
         own = made.decoder.embedding(ids[0])
         assert torch.allclose(first[0, 1:].mean(0), own.mean(0), atol=0.2)
+
+
+def test_answers_without_an_end_are_counted():
+    made, seen = head().eval(), features()
+    batch = made.collator()([sample("a", i) for i in range(3)])
+    with torch.no_grad():
+        made.decoder.head.weight[made.tokenizer.eos_id] = 0
+        made.decoder.head.weight[made.tokenizer.eos_id + 1] = 5 * torch.randn(32)
+    found = made.predict(seen, batch)
+    ids = made.decoder.generate(made.start(seen, batch)[0], made.tokenizer.eos_id, 20)[0]
+    assert found.counts == {"cut_pages": int((ids != made.tokenizer.eos_id).all(1).sum())}
 
 
 def test_fewer_tokens():
@@ -109,6 +122,8 @@ def test_reading_does_not_depend_on_the_batch():
         assert alone.texts[0] == together.texts[i]
     assert all(0 <= score <= 1 for score in together.scores)
     values = made.summarize(made.validate(seen, batch))
+    loss = made(seen, batch).losses["text"]
+    assert values["log_likelihood"] == pytest.approx(-loss.item(), rel=1e-4)
     assert {"one_minus_ned", "blind_one_minus_ned", "precision"} <= values.keys()
 
 
@@ -162,6 +177,13 @@ def test_controls_leave_the_backbone_alone():
         made = head(sees=sees)
         batch = made.collator()([sample("ab", 0)])
         assert made(made.encode(backbone, batch), batch).losses["text"] > 0
+        tiles = made.collator()([tiled("ab", 0, (2, 1)), tiled("abc", 1, (0, 0))])
+        seen = made.encode(backbone, tiles)
+        losses = made(seen, tiles).losses
+        (losses["text"] + losses["balance"]).backward()
+        assert all(p.grad is not None for p in made.parameters())
+        cells, positions = (0, 0) if sees == "nothing" else (16, 21)
+        assert made.seen(seen, tiles) == [(cells, 0, positions)] * 2
 
 
 @pytest.mark.slow

@@ -15,6 +15,7 @@ from test_tools import run
 from ocrpretrain.data import Folder
 from ocrpretrain.data.views import PageView
 from ocrpretrain.errors import CheckpointMismatchError, ConfigError, DataError
+from ocrpretrain.evaluation.pages import PageAnswer, summarize_answers
 from ocrpretrain.reading.embed import embed
 from ocrpretrain.reading.evaluate_pages import evaluate_pages
 from ocrpretrain.reading.files import read
@@ -123,11 +124,14 @@ def test_a_folder_of_ones_own(reader, scans, monkeypatch, tmp_path, capsys):
     arguments = [str(reader), "--pages", f"mine={scans}", "--results", str(results)]
     assert run(monkeypatch, "evaluate", *arguments) == 0
     shown = capsys.readouterr().out
-    assert "| mine | 4 |" in shown and shown.endswith("1 long_pages\n")
+    assert "| mine | 4 |" in shown and "1 long_pages" in shown
     record = json.loads(results.read_text())
     assert record["sets"]["mine"]["cells"] == 64
     assert record["sets"]["mine"]["valid"] == (3 * 50 + 1) / 4  # 90 x 70, a strip
-    assert record["counts"] == {"long_pages": 1} and record["sets"]["mine"]["tokens"] > 30
+    assert (
+        record["counts"] == {"long_pages": 1, "cut_pages": 4}
+        and record["sets"]["mine"]["tokens"] > 30
+    )
 
 
 @pytest.mark.parametrize(
@@ -172,6 +176,33 @@ def test_what_is_read_is_a_source(reader, scans, tmp_path):
         list(read(reader, [scans], save=tmp_path / "drawn"))
 
 
+def test_silence_is_no_skill():
+    silent, right = (
+        PageAnswer("a", "", 1.0, "two words", 9, 4, 4, 5),
+        PageAnswer("b", "two words", 1.0, "two words", 9, 4, 4, 5),
+    )
+    found = summarize_answers([silent, right, PageAnswer("c", "", 1.0, "", 0, 4, 4, 5)])
+    assert found["precision"] == found["recall"] == found["f"] == 0.5
+
+
+def test_training_texts_that_are_not_here(tmp_path, capsys):
+    reader = write_page_reader(tmp_path / "pages.safetensors")
+    file = reader.with_suffix(".record.json")
+    record = json.loads(file.read_text())
+    record["config"]["data"]["train"] = {"type": "ocrpretrain.data.Folder", "path": "/none"}
+    file.write_text(json.dumps(record))
+    found = evaluate_pages(reader, ["letters"], tmp_path / "results.jsonl")
+    assert found["sets"]["letters"]["overlap"] is None
+    assert "not known" in capsys.readouterr().out
+    assert boards(tmp_path / "results.jsonl")[0].rows[0]["overlap"] is None
+
+
+def test_readers_that_are_given_text_do_not_read_scans(scans, tmp_path):
+    reader = write_page_reader(tmp_path / "half.safetensors", view={"optical_share": 0.5})
+    with pytest.raises(CheckpointMismatchError, match="a part of the text"):
+        list(read(reader, [scans]))
+
+
 def test_a_text_goes_through_pages(reader, tmp_path, monkeypatch, capsys):
     text = tmp_path / "text.txt"
     text.write_text("some words on\n\ntwo pages, no more", "utf-8")
@@ -193,13 +224,21 @@ def test_a_text_goes_through_pages(reader, tmp_path, monkeypatch, capsys):
 def test_tokens_of_an_encoder(reader, scans, tmp_path, monkeypatch, capsys):
     out = tmp_path / "tokens"
     assert run(monkeypatch, "embed", str(reader), str(scans), "--out", str(out), "--half") == 0
-    assert "4 pictures, 0 were there already" in capsys.readouterr().out
+    assert "4 pictures, 0 were there already, 0 unreadable" in capsys.readouterr().out
     with safe_open(out / "strip.png.safetensors", "pt") as file:
         assert file.get_slice("tokens").get_shape() == [64, 32]
         assert file.get_slice("tokens").get_dtype() == "F16"
         info = {key: json.loads(value) for key, value in file.metadata().items()}
     assert info["map"] == [8, 8] and info["grid"] == [0, 0] and info["image"].endswith("strip.png")
-    assert list(embed(reader, [scans], out))[-1].startswith("0 pictures, 4 were there")
+    assert list(embed(reader, [scans], out, half=True))[-1].startswith("0 pictures, 4 were there")
+    for options, what in (({}, "half"), ({"half": True, "mode": "tiny"}, "view")):
+        with pytest.raises(DataError, match=f"written with other {what}"):
+            list(embed(reader, [scans], out, **options))
+    with pytest.raises(ConfigError, match="divides 8 alone"):
+        list(embed(reader, [scans], tmp_path / "other", size=(60, 64)))
+    (scans / "broken.png").write_bytes(b"no picture")
+    last = list(embed(reader, [scans], out, half=True))[-1]
+    assert "0 pictures, 4 were there already, 1 unreadable" in last
     large = tmp_path / "large.png"
     Image.fromarray(np.zeros((700, 1400, 3), np.uint8)).save(large)
     list(embed(reader, [large], out, mode="gundam"))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ocrpretrain.data.page_tokenizer import PageTokenizer, train
 from ocrpretrain.data.synthesis.texts import LEXICONS
-from ocrpretrain.errors import DataError
+from ocrpretrain.errors import ConfigError, DataError
 
 PathLike = str | os.PathLike[str]
 
@@ -26,8 +26,10 @@ def write_tokenizer(source: PathLike | None, out: PathLike, size: int) -> str:
 
     Raises:
         DataError: no such file, or not UTF-8.
-        ConfigError: fewer ids than bytes.
+        ConfigError: fewer ids than bytes, or a file that is there: a reader may depend on its ids.
     """
+    if Path(out).exists():
+        raise ConfigError(f"{out}: is there already, and readers that were trained with it need it")
     path = Path(source or LEXICONS / "prose.txt")
     try:
         text = path.read_text("utf-8-sig")
