@@ -82,11 +82,13 @@ class SyntheticPages(Generator):
         self.tables, self.figures = tables, figures
         self.effects, self.characters = effects, characters
         self.families = None if families is None else tuple(families)
-        known = {font.family for fonts in self.fonts.values() for font in fonts}
-        if unknown := set(self.families or ()) - known:
-            raise ConfigError(
-                f"SyntheticPages: no font of {sorted(unknown)}; there is {', '.join(sorted(known))}"
-            )
+        for language, fonts in self.fonts.items():
+            known = {font.family for font in fonts if not font.unicase}  # labels have small letters
+            if unknown := set(self.families or ()) - known:
+                raise ConfigError(
+                    f"SyntheticPages: no font of {sorted(unknown)} with small letters for "
+                    f"{language!r}; there is {', '.join(sorted(known))}"
+                )
 
     def draw(self, rng: np.random.Generator) -> AnnotatedImage:
         language = self.text.draw_language(rng)
@@ -132,7 +134,7 @@ class SyntheticPages(Generator):
     def _faces(self, language: str, pixels: float, rng: np.random.Generator) -> tuple[Face, Face]:
         fonts = self.fonts[language]
         if self.families is not None:
-            fonts = tuple(font for font in fonts if font.family in self.families) or fonts
+            fonts = tuple(font for font in fonts if font.family in self.families)
         plain = [f for f in fonts if f.family in BODY and not f.unicase] or list(fonts)
         # Nearly all print is upright and of normal weight.
         upright = [f for f in plain if "Italic" not in f.path.stem] or plain

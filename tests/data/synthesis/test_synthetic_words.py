@@ -98,5 +98,5 @@ def test_bad_options():
         SyntheticPages(8, columns=(0, 2))
     with pytest.raises(ConfigError, match="effects 'fax'"):
         SyntheticPages(8, effects="fax")
-    with pytest.raises(ConfigError, match=r"no font of \['Robotto'\]; there is .*Roboto"):
+    with pytest.raises(ConfigError, match=r"no font of \['Robotto'\] .* 'en'; there is .*Roboto"):
         SyntheticPages(8, families=["Roboto", "Robotto"])
