@@ -82,8 +82,8 @@ class SyntheticPages(Generator):
         self.tables, self.figures = tables, figures
         self.effects, self.characters = effects, characters
         self.families = None if families is None else tuple(families)
-        for language, fonts in self.fonts.items():
-            known = {font.family for font in fonts if not font.unicase}  # labels have small letters
+        for language, faces in self.fonts.items():
+            known = {font.family for font in faces if not font.unicase}  # labels have small letters
             if unknown := set(self.families or ()) - known:
                 raise ConfigError(
                     f"SyntheticPages: no font of {sorted(unknown)} with small letters for "
