@@ -120,12 +120,12 @@ class OCRDataModule(L.LightningDataModule):
             raise ConfigError(f"view {view_name!r} is not available; there is {sorted(VIEWS)}")
         self.train_view = VIEWS[view_name](**view)
         self.val_view = VIEWS[view_name](**{**view, "train": False})
-        pairs = zip(self.train_view.size, sides(size_divisor), strict=True)
-        if any(side % divisor for side, divisor in pairs):
-            raise ConfigError(
-                f"data.view.size: {self.train_view.size} is not a multiple of the backbone's "
-                f"size_divisor {size_divisor}"
-            )
+        for size in self.train_view.sizes():
+            if any(side % by for side, by in zip(size, sides(size_divisor), strict=True)):
+                raise ConfigError(
+                    f"data.view.size: {size} is not a multiple of the backbone's size_divisor "
+                    f"{size_divisor}"
+                )
         if not 0 <= colour <= 1:
             raise ConfigError(f"data.colour: a strength in [0, 1], found {colour}")
         if not 0 <= max_bad < 1:

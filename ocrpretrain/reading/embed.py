@@ -13,7 +13,6 @@ from lightning.fabric.utilities import move_data_to_device
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from ocrpretrain.backbones.base import Backbone
 from ocrpretrain.data.sources.base import AnnotatedImage
 from ocrpretrain.data.sources.files import FileStore
 from ocrpretrain.data.views import PageView, stack_images
@@ -58,13 +57,16 @@ def embed(
             the backbone does not divide.
         DataError: a file in `out` that was written otherwise.
     """
-    view, device = (
-        _view(weights, size, mode),
-        torch.device("cuda" if torch.cuda.is_available() else "cpu"),
-    )
+    view = _view(weights, size, mode)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     backbone, folder = load_backbone(weights).to(device), Path(out)
+    for shown in view.sizes():
+        by = sides(backbone.size_divisor)
+        if any(side % divisor for side, divisor in zip(shown, by, strict=True)):
+            raise ConfigError(
+                f"--size, --mode: {shown} is not a multiple of {by}, as {weights} needs"
+            )
     made = {"weights": file_sha256(Path(weights)), "view": [*view.size, mode], "half": half}
-    _check_size(view, backbone)
     paths = find_images(images)
     done, unreadable = 0, []
     root = os.path.commonpath([path.absolute().parent for path in paths])
@@ -105,14 +107,6 @@ def _check_made(file: Path, made: dict[str, Any]) -> None:
         known = {key: json.loads(value) for key, value in (stored.metadata() or {}).items()}
     if differs := [key for key, value in made.items() if known.get(key) != value]:
         raise DataError(f"{file} was written with other {', '.join(differs)}: another --out")
-
-
-def _check_size(view: PageView, backbone: Backbone) -> None:
-    """Views and tiles are to be multiples of what the backbone divides."""
-    tile = view.mode.tile if view.mode is not None and view.mode.tile else view.size[0]
-    for size in (view.size, (tile, tile) if view.mode is not None else view.size):
-        if any(side % by for side, by in zip(size, sides(backbone.size_divisor), strict=True)):
-            raise ConfigError(f"{size}: the backbone divides {backbone.size_divisor} alone")
 
 
 def _view(weights: PathLike, size: Sequence[int] | None, mode: str | None) -> PageView:

@@ -155,6 +155,8 @@ def open_reader(
         return WordFileReader(weights, upright, **size)
     if upright or save:
         raise ConfigError(f"{weights} reads pages: --upright and --save are for words")
+    if spec is not None and spec.get("sees", "page") != "page":
+        raise CheckpointMismatchError(f"{weights}: is a control that sees no page")
     if info.view.get("optical_share", 1) < 1:
         raise CheckpointMismatchError(f"{weights}: was trained with a part of the text as tokens")
     return PageFileReader(weights, **size)

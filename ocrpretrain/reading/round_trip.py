@@ -39,6 +39,8 @@ def round_trip(weights: PathLike, file: PathLike, body: int) -> Iterator[str]:
         DataError: no UTF-8 text, or a word that is wider than a page.
     """
     reader = PageFileReader(weights)
+    if reader.head.sees != "page":
+        raise CheckpointMismatchError(f"{weights}: is a control that sees no page")
     if reader.view.optical_share < 1:
         raise CheckpointMismatchError(f"{weights}: was trained with a part of the text as tokens")
     try:

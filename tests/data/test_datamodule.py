@@ -65,6 +65,8 @@ def test_seeds_differ_by_every_part():
 def test_mistakes():
     with pytest.raises(ConfigError, match="size_divisor 64"):
         module(size_divisor=64)
+    with pytest.raises(ConfigError, match=r"\(640, 640\) is not a multiple"):  # 1024 is one
+        module(size_divisor=256, view_name="page", view={"mode": "gundam"})
     with pytest.raises(DataError, match="less than one batch"):
         module(batch_size=11)
     with pytest.raises(ConfigError, match="view 'line' is not available"):

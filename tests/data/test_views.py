@@ -260,6 +260,7 @@ def test_modes_of_pages(mode, size, tiles):
     assert sample.image.shape == (size, size, 3) and sample.mask is None
     assert sample.grid == ((2, 1) if tiles else (0, 0))
     assert (0 if sample.tiles is None else len(sample.tiles)) == tiles
+    assert view.sizes() == [(size, size), *[(640, 640)] * bool(tiles)]
     assert view.needs(900, 1700) == ((900, 1700) if tiles else (size, size))
 
 

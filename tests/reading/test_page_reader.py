@@ -19,7 +19,7 @@ from ocrpretrain.evaluation.pages import PageAnswer, summarize_answers
 from ocrpretrain.reading.embed import embed
 from ocrpretrain.reading.evaluate_pages import evaluate_pages
 from ocrpretrain.reading.files import read
-from ocrpretrain.reading.round_trip import render
+from ocrpretrain.reading.round_trip import render, round_trip
 from ocrpretrain.results.leaderboard import boards, markdown
 from ocrpretrain.results.verify import verify
 
@@ -201,6 +201,11 @@ def test_readers_that_are_given_text_do_not_read_scans(scans, tmp_path):
     reader = write_page_reader(tmp_path / "half.safetensors", view={"optical_share": 0.5})
     with pytest.raises(CheckpointMismatchError, match="a part of the text"):
         list(read(reader, [scans]))
+    control = write_page_reader(tmp_path / "control.safetensors", sees="text")
+    (tmp_path / "text.txt").write_text("a text")
+    for lines in (read(control, [scans]), round_trip(control, tmp_path / "text.txt", 12)):
+        with pytest.raises(CheckpointMismatchError, match="is a control"):
+            list(lines)
 
 
 def test_a_text_goes_through_pages(reader, tmp_path, monkeypatch, capsys):
@@ -234,7 +239,7 @@ def test_tokens_of_an_encoder(reader, scans, tmp_path, monkeypatch, capsys):
     for options, what in (({}, "half"), ({"half": True, "mode": "tiny"}, "view")):
         with pytest.raises(DataError, match=f"written with other {what}"):
             list(embed(reader, [scans], out, **options))
-    with pytest.raises(ConfigError, match="divides 8 alone"):
+    with pytest.raises(ConfigError, match="not a multiple of"):
         list(embed(reader, [scans], tmp_path / "other", size=(60, 64)))
     (scans / "broken.png").write_bytes(b"no picture")
     last = list(embed(reader, [scans], out, half=True))[-1]

@@ -75,6 +75,10 @@ class View(ABC):
             DataError: an image that has nothing for this view.
         """
 
+    def sizes(self) -> list[tuple[int, int]]:
+        """Heights and widths that a backbone is shown."""
+        return [self.size]
+
     def needs(self, height: int, width: int) -> tuple[int, int]:
         """Least height and width at which a picture may be decoded without harm to the view."""
         return self.fitted(height, width)

@@ -72,6 +72,10 @@ class PageView(View):
         sample.given = given
         return sample
 
+    def sizes(self) -> list[tuple[int, int]]:
+        tile = self.mode.tile if self.mode is not None else 0
+        return [self.size, (tile, tile)] if tile else [self.size]
+
     def needs(self, height: int, width: int) -> tuple[int, int]:
         """A page that is cut into tiles is needed as it is."""
         tiled = self.mode is not None and self.mode.tile
