@@ -26,6 +26,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from lightning.fabric.utilities import move_data_to_device
 from throughput import DEVICE, plainly, saved_bytes
 from torch import Tensor
@@ -37,6 +38,7 @@ from ocrpretrain.data.views import Sample
 from ocrpretrain.heads import CLIP4STRHead
 from ocrpretrain.heads.orders_batch import OrdersBatch
 from ocrpretrain.layers.clip_text import Text
+from ocrpretrain.layers.pieces import EAGER, CUDAGraphs, Runner, once
 from ocrpretrain.layers.word_decoder import Look, Seen, WordDecoder
 
 SIZES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
@@ -134,7 +136,8 @@ def reading(model: Model, whole: bool) -> dict[str, Form]:
     head, text = model.head, model.head.text
     visual, cross = head.visual_decoder, head.cross_decoder
     assert cross is not None and text is not None
-    text.words = lambda _: ["".join(words) for words in model.batch["text"]]
+    labels = ["".join(words) for words in model.batch["text"]]
+    text.words = lambda ids_NS: labels * (len(ids_NS) // len(labels))
 
     def fast() -> Tensor:
         text._memory.clear()  # what an earlier round remembers
@@ -175,7 +178,10 @@ def read_plainly(decoder: WordDecoder, memory_BLD: Tensor, keep: Tensor | None =
         x = layer(x, layer.self_attn.queries(layer.norm_q(x)), own, Seen(kv, seen))
         logits.append(decoder.head(decoder.norm(x))[:, 0])
         ids = torch.cat([ids, logits[-1].argmax(-1, keepdim=True)], 1)
-    return torch.stack(logits, 1)
+        if (ids == decoder.eos_id).any(1).all():
+            break
+    read = torch.stack(logits, 1)
+    return F.pad(read, (0, 0, 0, len(decoder.positions) - read.shape[1]))  # 0 is EOS
 
 
 def compare(name: str, model: Model, forms: dict[str, Form], rounds: int, train: bool) -> None:
@@ -214,34 +220,76 @@ def compare(name: str, model: Model, forms: dict[str, Form], rounds: int, train:
     )
 
 
-def print_rates(size: str, images: int, rounds: int) -> None:
+def print_rates(size: str, images: int, rounds: int, half: bool) -> None:
     """Reading from images to strings, and a training step without its optimizer, at one batch."""
     model = Model(size, images, 0.9)
-    head, backbone = model.head.eval(), model.backbone.eval()
+    train = training(model, True)["fast"]
 
-    def read() -> None:
-        with torch.no_grad():
-            head.predict(backbone(model.image), None)
+    def step() -> None:
+        with torch.autocast(DEVICE.type, torch.bfloat16, half):
+            loss = train()
+        loss.backward()
 
-    def train() -> None:
-        training(model, True)["fast"]().backward()
+    train_seconds = seconds_each({"train": step}, rounds)["train"] / images
+    plain = reading(model, True)["plain"]
+    vars(model.head.text).pop("words", None)
+    kind = torch.bfloat16 if half else torch.float32
+    head, backbone = model.head.eval().to(kind), model.backbone.eval().to(kind)
+    model.image = model.image.to(kind)
+    assert head.cross_decoder is not None
+    for decoder in (head.visual_decoder, head.cross_decoder):
+        end_words(decoder, 6)
+    host = model.batch["image"].cpu()
 
-    seconds = {}
-    for name, run in (("read", read), ("train", train)):
-        taken = []
-        for _ in range(rounds + 1):
+    def read(run: Runner) -> list[str]:
+        head.runner = run
+        image = run.hold("image", host.to(DEVICE, non_blocking=True))
+        features = run("encode", once(lambda: head.encode(backbone, {"image": image})))
+        return head.predict(features, None).texts
+
+    forms: dict[str, Form] = {
+        "plain": lambda: plain().argmax(-1).tolist(),
+        "eager": lambda: read(EAGER),
+    }
+    with torch.no_grad():
+        texts = read(EAGER)
+        if DEVICE.type == "cuda":
+            graphs = CUDAGraphs()
+            forms["graphs"] = lambda: read(graphs)
+            same = sum(a == b for a, b in zip(read(graphs), texts, strict=True))
+            print(f"graphs: {same} of {images} answers equal the eager ones")
+        taken = seconds_each(forms, rounds)
+    best = min(taken, key=taken.__getitem__)
+    print(
+        f"batch {images}, {kind}, words of {len(texts[0])} letters: "
+        + ", ".join(f"{name} {1000 * each:.2f} ms" for name, each in taken.items())
+        + f"; {images / taken[best]:.1f} words/s, {taken['plain'] / taken[best]:.2f} x plain; "
+        f"training {1 / train_seconds:.1f} images/s",
+        flush=True,
+    )
+
+
+def end_words(decoder: WordDecoder, letters: int) -> None:
+    """Make an untrained decoder answer EOS from a step on, and not before."""
+    with torch.no_grad():
+        vector = F.normalize(decoder.positions[0], dim=0)
+        decoder.positions[letters:] = 100 * vector
+        decoder.head.weight[decoder.eos_id] = 10 * vector
+        decoder.head.bias[decoder.eos_id] = -100
+        decoder.positions[0] -= vector * (vector @ decoder.positions[0])
+
+
+def seconds_each(forms: dict[str, Form], rounds: int) -> dict[str, float]:
+    """Median times, interleaved."""
+    times: dict[str, list[float]] = {name: [] for name in forms}
+    for _ in range(rounds + 2):
+        for name, run in forms.items():
             start = time.perf_counter()
             run()
             if DEVICE.type == "cuda":
                 torch.cuda.synchronize()
-            taken.append(time.perf_counter() - start)
-        seconds[name] = statistics.median(taken[1:]) / images
-        model.head.train(), model.backbone.train()
-    print(
-        f"batch {images}: reading {1000 * seconds['read']:.1f} ms a word "
-        f"({1 / seconds['read']:.1f} words/s), training {1 / seconds['train']:.1f} images/s",
-        flush=True,
-    )
+            times[name].append(time.perf_counter() - start)
+    return {name: statistics.median(taken[2:]) for name, taken in times.items()}
 
 
 def time_tokens(words: int = 50_000) -> None:
@@ -272,6 +320,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--agree", type=float, default=0.9)
     parser.add_argument("--tokens", action="store_true")
+    parser.add_argument("--half", action="store_true", help="rates in bfloat16")
     parser.add_argument("--rates", type=int, nargs="+", metavar="IMAGES")
     args = parser.parse_args()
     if args.tokens:
@@ -280,7 +329,7 @@ def main() -> None:
     torch.manual_seed(0)
     if args.rates:
         for images in args.rates:
-            print_rates(args.size, images, args.rounds)
+            print_rates(args.size, images, args.rounds, args.half)
         return
     model = Model(args.size, args.images, args.agree)
     where = torch.cuda.get_device_name() if DEVICE.type == "cuda" else "CPU"

@@ -21,7 +21,7 @@ def test_the_number_of_shipped_configs():
     everything = [p for p in (ROOT / "configs").rglob("*.py") if "__pycache__" not in p.parts]
     ablations = list((ROOT / "configs" / "ablations").rglob("*.py"))
     assert len(everything) == len(bases) + len(PRETRAIN) + len(FINETUNE) + len(ablations)
-    assert (len(bases), len(PRETRAIN), len(FINETUNE)) == (1, 15, 2)
+    assert (len(bases), len(PRETRAIN), len(FINETUNE)) == (1, 16, 2)
 
 
 @pytest.mark.parametrize("path", PRETRAIN, ids=lambda p: p.stem)

@@ -15,6 +15,8 @@ from ocrpretrain.data import SyntheticScenes, SyntheticWords
 from ocrpretrain.data.views import VIEWS
 from ocrpretrain.engine import pretrain
 from ocrpretrain.heads import CLIP4STRHead, CTCHead, OCLIPHead
+from ocrpretrain.layers.pieces import EAGER, CUDAGraphs, once
+from ocrpretrain.layers.relative_attention import relative_attention
 from ocrpretrain.weights.build import load_reader
 from ocrpretrain.weights.export import export, find_checkpoint
 
@@ -105,3 +107,45 @@ def test_what_a_gpu_trained_reads_on_the_cpu(tmp_path, options):
     batch = head.collator()([view(source.read(i, view.needs), i) for i in range(2)])
     read = head.predict(head.encode(backbone, batch), batch)
     assert all(0 <= score <= 1 for score in read.scores)
+
+
+@pytest.mark.parametrize("cross_branch", [False, True])
+def test_replayed_graphs_read_as_the_eager_reader(cross_branch):
+    """Other pictures than those of the capture, and words that end at other steps."""
+    backbone, head, view, source = clip4str()
+    if not cross_branch:
+        head = CLIP4STRHead(
+            backbone.out_channels, backbone.strides, width=32, heads=4, cross_branch=False
+        )
+    torch.nn.init.normal_(head.visual_decoder.head.bias, std=3.0)
+    backbone, head = backbone.cuda().eval(), head.cuda().eval()
+    samples = [view(source.read(place), 0) for place in range(8)]
+    batch = move_data_to_device(head.collator()(samples), torch.device("cuda"))
+    graphs = CUDAGraphs()
+
+    def read(run, image):
+        head.runner, held = run, run.hold("image", image)
+        features = run("encode", once(lambda: head.encode(backbone, {"image": held})))
+        return head.predict(features, None)
+
+    with torch.no_grad():
+        for first in (0, 2, 4, 6, 0):
+            image = batch["image"][first : first + 2]
+            wanted, found = read(EAGER, image), read(graphs, image)
+            assert found.texts == wanted.texts
+            assert found.scores == pytest.approx(wanted.scores, rel=1e-3)
+
+
+def test_the_product_of_longer_keys_is_the_attention_in_parts():
+    def drawn(*shape):
+        return torch.randn(*shape, device="cuda", requires_grad=True)
+
+    inputs = [drawn(2, 3, 30, 16) for _ in "qkv"] + [drawn(2, 3, 30, side) for side in (5, 6)]
+    weight, found = torch.randn(2, 3, 30, 16, device="cuda"), []
+    for device in ("cuda", "cpu"):
+        q, k, v, *rel = (x.to(device) for x in inputs)
+        out = relative_attention(q, k, v, tuple(rel))
+        grads = torch.autograd.grad((out * weight.to(device)).sum(), inputs)
+        found.append([out.cpu(), *(grad.cpu() for grad in grads)])
+    for a, b in zip(*found, strict=True):
+        assert torch.allclose(a, b, atol=1e-4)

@@ -14,6 +14,7 @@ def main() -> None:
     )
     parser.add_argument("--save", metavar="DIR", help="draw where the head looks")
     parser.add_argument("--upright", action="store_true", help="read tall pictures turned too")
+    parser.add_argument("--half", action="store_true", help="read words in bfloat16")
     parser.add_argument("--batch-size", type=int, help="default: 64 words or 16 pages")
     parser.add_argument("--text", metavar="FILE", help="set this text on pages and read it back")
     parser.add_argument("--body", type=int, default=20, help="size of its type, in pixels")
@@ -31,9 +32,8 @@ def main() -> None:
     elif args.lexicon:
         lines = files.rank(args.weights, args.lexicon, args.images, args.top, args.save)
     else:
-        lines = files.read(
-            args.weights, args.images, args.out, args.save, args.upright, args.batch_size
-        )
+        options = (args.upright, args.batch_size, args.half)
+        lines = files.read(args.weights, args.images, args.out, args.save, *options)
     for line in lines:
         print(line)
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from ocrpretrain.backbones.base import Backbone, Features
 from ocrpretrain.errors import ConfigError
+from ocrpretrain.layers.pieces import EAGER, Runner
 from ocrpretrain.strides import Stride
 
 if TYPE_CHECKING:
@@ -73,7 +74,8 @@ class Head(nn.Module, ABC):
     instance may set another).
 
     A head whose samples are each other's negatives sets `needs_whole_batch`: then a batch is never
-    split into accumulated parts.
+    split into accumulated parts. `runner` is how a head that reads runs the pieces of its work; a
+    reader on a GPU sets one that replays graphs.
 
     Args:
         in_channels: channels of each map; given by the engine.
@@ -87,6 +89,7 @@ class Head(nn.Module, ABC):
     view: ClassVar[Literal["scene", "word", "page"]]
     monitor: str
     needs_whole_batch: bool = False
+    runner: Runner = EAGER
     default_loss_weights: ClassVar[Mapping[str, float]]
 
     def __init__(

@@ -9,7 +9,7 @@ Shapes: B images, K orders, S steps, L image tokens, T text tokens, D width, V c
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 import open_clip
@@ -27,6 +27,7 @@ from ocrpretrain.layers.attention import KeyValue
 from ocrpretrain.layers.clip_text import CLIPText, Text
 from ocrpretrain.layers.distributed import global_mean
 from ocrpretrain.layers.memory import Memory
+from ocrpretrain.layers.pieces import EAGER, Work, once
 from ocrpretrain.layers.word_decoder import WordDecoder
 from ocrpretrain.strides import Stride
 
@@ -43,6 +44,23 @@ class Reading(NamedTuple):
     visual: Tensor
     cross: Tensor | None
     cut: Tensor | None
+
+
+class _Seen(NamedTuple):
+    """The visual branch's memory and padding (see `Memory`), keys, and (B, S, V) logits."""
+
+    memory: Tensor
+    padding: Tensor | None
+    keys: list[KeyValue]
+    logits: Tensor
+
+
+class _Told(NamedTuple):
+    """The cross branch's keys of the image, the text of all answers, and (B, S, V) logits."""
+
+    image: list[KeyValue]
+    text: Text
+    logits: Tensor
 
 
 class CLIP4STRHead(WordReader):
@@ -170,34 +188,59 @@ class CLIP4STRHead(WordReader):
 
     def branches(self, features: Features) -> Reading:
         """Both branches read, then each reads its answer again, `refine` times."""
-        memory_BLD, padding_BL = self.memory(features)
-        visual, cross, text = self.visual_decoder, self.cross_decoder, self.text
-        seen = visual.remember(memory_BLD)
-        image = None if padding_BL is None else ~padding_BL
-        visual_BSV = visual.read(seen, image)
-        for _ in range(0 if cross else self.refine):
-            visual_BSV = visual.refine(seen, visual_BSV.argmax(-1), image)
+        run, cross, text = self.runner, self.cross_decoder, self.text
+        seen = run("visual", self._read(features))
+        visual = run("visual again", once(lambda: self._refine(seen)))
         if cross is None or text is None:
-            return Reading(visual_BSV, None, None)
-        own, words = cross.remember(memory_BLD), text(visual_BSV.argmax(-1))
-        cut_B = words.cut > 0
-        both, keep = self.add_text(own, padding_BL, words)
-        cross_BSV = cross.read(both, keep[:, 0, 0])
+            return Reading(visual[-1], None, None)
+        words_NS = torch.cat(visual).argmax(-1)  # first what was read, then each refinement of it
+        if run is EAGER:
+            read = run("cross", self._correct(seen, lambda: text(words_NS)))
+        else:  # spelled on the host, encoded within the piece
+            ids_NT, cut_N = text.spell(words_NS)
+            ids_NT, cut_N = run.hold("ids", ids_NT), run.hold("cut", cut_N)
+            read = run("cross", self._correct(seen, lambda: text.tell(ids_NT, cut_N)))
+        return run("cross again", once(lambda: self._settle(seen, visual, read)))
+
+    def _read(self, features: Features) -> Work[_Seen]:
+        """The visual branch, left to right."""
+        memory_BLD, padding_BL = self.memory(features)
+        keys = self.visual_decoder.remember(memory_BLD)
+        image = None if padding_BL is None else ~padding_BL
+        for logits_BSV, over in self.visual_decoder.steps(keys, image):
+            yield _Seen(memory_BLD, padding_BL, keys, logits_BSV), over
+
+    def _refine(self, seen: _Seen) -> list[Tensor]:
+        """(B, S, V) of what the visual branch read, and of each time that it reads it again."""
+        logits, image = [seen.logits], None if seen.padding is None else ~seen.padding
+        for _ in range(self.refine):
+            logits.append(self.visual_decoder.refine(seen.keys, logits[-1].argmax(-1), image))
+        return logits
+
+    def _correct(self, seen: _Seen, encode: Callable[[], Text]) -> Work[_Told]:
+        """The cross branch, left to right, beside what the visual branch read first."""
+        assert self.cross_decoder is not None
+        own, text = self.cross_decoder.remember(seen.memory), encode()
+        both, keep = self.add_text(own, seen.padding, _part(text, 0, len(seen.memory)))
+        for logits_BSV, over in self.cross_decoder.steps(both, keep[:, 0, 0]):
+            yield _Told(own, text, logits_BSV), over
+
+    def _settle(self, seen: _Seen, visual: list[Tensor], told: _Told) -> Reading:
+        """The cross branch reads again, each time beside another answer of the visual branch."""
+        assert self.cross_decoder is not None
+        cross, batch, cross_BSV = self.cross_decoder, len(seen.memory), told.logits
         ids_BS = cross_BSV.argmax(-1)
         if self.official:  # it reads on until the last word of the visual branch has ended
-            over_S = ((visual_BSV.argmax(-1) == cross.eos_id).cumsum(1) > 0).all(0)
+            over_S = ((visual[0].argmax(-1) == cross.eos_id).cumsum(1) > 0).all(0)
             ids_BS = ids_BS.masked_fill(over_S, cross.eos_id)
-            never_V = torch.arange(cross_BSV.shape[2], device=over_S.device) != cross.eos_id
-            unread_SV = F.pad(over_S, (1, 0))[:-1, None] & never_V
-            cross_BSV = cross_BSV.masked_fill(unread_SV, -torch.inf)
-        for _ in range(self.refine):
-            visual_BSV = visual.refine(seen, visual_BSV.argmax(-1), image)
-            words = text(visual_BSV.argmax(-1))
-            cut_B = cut_B | (words.cut > 0)
-            both, keep = self.add_text(own, padding_BL, words)
+            cross_BSV = _hide(cross_BSV, F.pad(over_S, (1, 0))[:-1], cross.eos_id)
+        for place in range(1, len(visual)):
+            text = _part(told.text, place, batch)
+            both, keep = self.add_text(told.image, seen.padding, text)
             cross_BSV = cross.refine(both, ids_BS, keep[:, 0, 0])
             ids_BS = cross_BSV.argmax(-1)
-        return Reading(visual_BSV, cross_BSV, cut_B)
+        cut_B = (told.text.cut.view(-1, batch) > 0).any(0)
+        return Reading(visual[-1], cross_BSV, cut_B)
 
     def read(self, features: Features) -> list[str]:
         return self.predict(features, None).texts
@@ -208,11 +251,15 @@ class CLIP4STRHead(WordReader):
         `counts` has the images of whose texts the text encoder saw the beginning only.
         """
         reading = self.branches(features)
-        found = {"visual": self._texts(reading.visual)}
-        counts = {}
-        if reading.cross is not None and reading.cut is not None:
-            found["cross"] = self._texts(reading.cross)
-            counts["cut_texts"] = int(reading.cut.sum())
+        rows = self.runner("answers", once(lambda: self._answers(reading))).tolist()
+        answers = [
+            (self.charset.decode([int(each) for each in ids]), score) for score, _, *ids in rows
+        ]
+        batch = len(reading.visual)
+        found, counts = {"visual": answers[:batch]}, {}
+        if reading.cross is not None:
+            found["cross"] = answers[batch:]
+            counts["cut_texts"] = int(sum(cut for _, cut, *_ in rows[batch:]))
         texts, scores = zip(*found[self.answer], strict=True)
         others = [[answer] for answer in found[self.answer]]
         return Prediction(list(texts), list(scores), others, found, counts)
@@ -227,12 +274,29 @@ class CLIP4STRHead(WordReader):
         size = self.memory.size(features)
         return map_BSL[..., map_BSL.shape[2] - size[0] * size[1] :].unflatten(2, size)
 
-    def _texts(self, logits_BSV: Tensor) -> list[tuple[str, float]]:
-        probability_BS, ids_BS = logits_BSV.float().softmax(-1).max(-1)
-        behind_BS = (ids_BS == 0).cumsum(1) - (ids_BS == 0).long() > 0
-        score_B = probability_BS.masked_fill(behind_BS, 1.0).prod(1)
-        rows = ids_BS.masked_fill(behind_BS, 0).tolist()
-        return list(zip(map(self.charset.decode, rows), score_B.tolist(), strict=True))
+    def _answers(self, reading: Reading) -> Tensor:
+        """(B or 2B, 2 + S) of each branch's answers: score, whether the text was cut, ids."""
+        logits_NSV, cut_N = reading.visual, torch.zeros_like(reading.visual[:, 0, 0])
+        if reading.cross is not None and reading.cut is not None:
+            logits_NSV = torch.cat([logits_NSV, reading.cross])
+            cut_N = torch.cat([cut_N, reading.cut.to(cut_N.dtype)])
+        probability_NS, ids_NS = logits_NSV.float().softmax(-1).max(-1)
+        behind_NS = (ids_NS == 0).cumsum(1) - (ids_NS == 0).long() > 0
+        score_N = probability_NS.masked_fill(behind_NS, 1.0).prod(1)
+        ids_NS = ids_NS.masked_fill(behind_NS, 0)
+        return torch.cat([score_N[:, None], cut_N[:, None].float(), ids_NS.float()], 1)
+
+
+def _part(text: Text, place: int, batch: int) -> Text:
+    """Of the texts of several answers, those of one."""
+    rows = slice(place * batch, (place + 1) * batch)
+    return text._replace(place=text.place[rows], cut=text.cut[rows])
+
+
+def _hide(logits_BSV: Tensor, steps_S: Tensor, eos_id: int) -> Tensor:
+    """At these steps nothing but EOS may be answered."""
+    others_V = torch.arange(logits_BSV.shape[2], device=steps_S.device) != eos_id
+    return logits_BSV.masked_fill(steps_S[:, None] & others_V, -torch.inf)
 
 
 def _tower(text: str | Mapping[str, Any]) -> dict[str, Any]:

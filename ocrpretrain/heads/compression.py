@@ -131,6 +131,9 @@ class CompressionHead(Head):
         given_BG = batch["given"]
         first = torch.full((1,), self.tokenizer.bos_id, device=given_BG.device)
         pages = self._pages(features, batch)
+        if not given_BG.shape[1] and len({len(page) for page in pages}) == 1:  # no host in between
+            start_B1W = self.decoder.embedding(first).expand(len(pages), 1, -1)
+            return torch.cat([start_B1W, torch.stack(pages)], 1), None
         rows = []
         for given_G, page_PW in zip(given_BG, pages, strict=True):
             ids = torch.cat([first, given_G[given_G != NO_TARGET]])
@@ -166,8 +169,7 @@ class CompressionHead(Head):
         if self.sees == "page":
             return self.page(whole_BChw, self._pool(features.tiles), batch["grids"])
         size = whole_BChw.shape[2:]
-        pooled = [self._pooled(ids_S, size.numel()).unflatten(0, size) for ids_S in batch["ids"]]
-        return self.page(torch.stack(pooled).movedim(-1, 1))
+        return self.page(self._pooled(batch["ids"], size.numel()).mT.unflatten(2, size))
 
     def _pool(self, map_BChw: Any) -> Any:
         """A map of fewer cells, where `tokens` asks for them."""
@@ -175,12 +177,17 @@ class CompressionHead(Head):
             return map_BChw
         return F.adaptive_avg_pool2d(map_BChw, self.side)
 
-    def _pooled(self, ids_S: Tensor, cells: int) -> Tensor:
-        """(cells, W): mean embeddings of equal parts of a text."""
-        own_SW = self.decoder.embedding(ids_S[ids_S != NO_TARGET])
-        if not len(own_SW):
-            own_SW = own_SW.new_zeros(1, own_SW.shape[1])
-        return F.adaptive_avg_pool1d(own_SW.T, cells).T
+    def _pooled(self, ids_BS: Tensor, cells: int) -> Tensor:
+        """(B, cells, W): mean embeddings of equal parts of each text, as `adaptive_avg_pool1d`."""
+        real_BS = ids_BS != NO_TARGET
+        own_BSW = self.decoder.embedding(ids_BS.clamp(min=0)) * real_BS[..., None]
+        sums_BSW = F.pad(own_BSW.float().cumsum(1), (0, 0, 1, 0))
+        length_B1 = real_BS.sum(1, keepdim=True).clamp(min=1)
+        part_c = torch.arange(cells, device=ids_BS.device)
+        start_Bc, end_Bc = part_c * length_B1 // cells, -(-(part_c + 1) * length_B1 // cells)
+        rows = torch.arange(len(ids_BS), device=ids_BS.device)[:, None]
+        total_BcW = sums_BSW[rows, end_Bc] - sums_BSW[rows, start_Bc]
+        return (total_BcW / (end_Bc - start_Bc)[..., None]).to(own_BSW.dtype)
 
     def predict(self, features: Features, batch: PageBatch) -> Prediction:
         """What each page says; the score is the geometric mean of its tokens' probabilities.

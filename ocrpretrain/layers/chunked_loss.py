@@ -12,19 +12,24 @@ from torch.utils.checkpoint import checkpoint
 
 
 def chunked_cross_entropy(
-    states_NW: Tensor, head_VW: Tensor, target_N: Tensor, ignore_index: int = -100, rows: int = 1024
+    states_NW: Tensor,
+    head_VW: Tensor,
+    target_N: Tensor,
+    ignore_index: int = -100,
+    rows: int | None = None,
 ) -> Tensor:
     """Sum of the cross entropies of `states @ head.T`; the caller divides.
 
-    Logits of `rows` positions at a time, computed again in the backward.
+    Logits of some positions at a time, computed again in the backward.
 
     Args:
         states_NW: what the logits are made of.
         head_VW: the output matrix.
         target_N: ids.
         ignore_index: targets that do not count.
-        rows: positions at a time.
+        rows: positions at a time; by default at least 1024, and 16 MiB of logits.
     """
+    rows = rows or max(1024, 2**22 // len(head_VW))
 
     def part(states: Tensor, target: Tensor) -> Tensor:
         logits = F.linear(states, head_VW).float()

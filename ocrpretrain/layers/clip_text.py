@@ -6,6 +6,7 @@ channels.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -83,7 +84,16 @@ class CLIPText(nn.Module):
         """Ids of characters, each word up to its first 0, -> its tokens."""
         if self.official or (ids_NS.is_cpu and not torch.compiler.is_compiling()):
             return self._distinct(ids_NS)
-        ids_NT, cut_N = self.pairs(ids_NS)
+        return self.tell(*self.pairs(ids_NS))
+
+    def spell(self, ids_NS: Tensor) -> tuple[Tensor, Tensor]:
+        """(N, T) CLIP's ids of all words and (N,) byte pairs that were cut, by the host."""
+        ids_NT, cut_N = self._framed([clip_ids(word) for word in self.words(ids_NS)])
+        ids_NT = F.pad(ids_NT, (0, self.context - ids_NT.shape[1]))
+        return ids_NT.to(ids_NS.device), cut_N.to(ids_NS.device)
+
+    def tell(self, ids_NT: Tensor, cut_N: Tensor) -> Text:
+        """The tokens of words that were spelled."""
         place_N = torch.arange(len(ids_NT), device=ids_NT.device)
         return Text(self.encode(ids_NT), _behind_end(ids_NT), place_N, cut_N)
 
@@ -100,18 +110,22 @@ class CLIPText(nn.Module):
 
     def _distinct(self, ids_NS: Tensor) -> Text:
         """Each word once, and no more tokens than the longest one has."""
-        words, room, device = self.words(ids_NS), self.context - 2, ids_NS.device
+        words, device = self.words(ids_NS), ids_NS.device
         distinct = list(dict.fromkeys(words))
-        pairs = [clip_ids(word) for word in distinct]
-        rows = [torch.tensor([START, *row[:room], END]) for row in pairs]
-        ids_UT = pad_sequence(rows, batch_first=True).to(device)
+        ids_UT, cut_U = (x.to(device) for x in self._framed([clip_ids(word) for word in distinct]))
         if self.official:  # its cross branch sees the padding
             ids_UT = F.pad(ids_UT, (0, self.context - ids_UT.shape[1]))
-        cut_U = torch.tensor([max(0, len(row) - room) for row in pairs], device=device)
         tokens = self.encode(ids_UT) if torch.is_grad_enabled() else self._known(distinct, ids_UT)
         places = {word: place for place, word in enumerate(distinct)}
         place_N = torch.tensor([places[word] for word in words], device=device)
         return Text(tokens, _behind_end(ids_UT), place_N, cut_U[place_N])
+
+    def _framed(self, pairs: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
+        """<start> and <end> around the byte pairs that there is room for, and how many more."""
+        room = self.context - 2
+        rows = [torch.tensor([START, *row[:room], END]) for row in pairs]
+        cut_U = torch.tensor([max(0, len(row) - room) for row in pairs])
+        return pad_sequence(rows, batch_first=True), cut_U
 
     def _known(self, words: list[str], ids_UT: Tensor) -> Tensor:
         """The tokens of words, those that were encoded before from memory."""

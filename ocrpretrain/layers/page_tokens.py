@@ -44,20 +44,19 @@ class PageTokens(nn.Module):
         assert len(counts) == len(whole_BChw)
         assert sum(counts) == (0 if tiles_TChw is None else len(tiles_TChw))
         whole_BhwW = self.projector(whole_BChw.movedim(1, -1))
-        tiles: list[Tensor] = []
-        if tiles_TChw is not None:
-            tiles = list(self.projector(tiles_TChw.movedim(1, -1)).split(counts))
-        pages = []
-        for place, whole_hwW in enumerate(whole_BhwW):
-            parts = [self._rows(whole_hwW), self.view_separator[None]]
+        separator = self.view_separator.expand(len(whole_BhwW), 1, -1)
+        pages = list(torch.cat([self._rows(whole_BhwW), separator], 1))
+        if tiles_TChw is None:
+            return pages
+        tiles = self.projector(tiles_TChw.movedim(1, -1)).split(counts)
+        for place, (columns, rows) in enumerate(grids):
             if counts[place]:
-                columns, rows = grids[place]
                 grid = tiles[place].unflatten(0, (rows, columns)).transpose(1, 2)
-                parts.insert(0, self._rows(grid.flatten(2, 3).flatten(0, 1)))
-            pages.append(torch.cat(parts))
+                large = self._rows(grid.flatten(2, 3).flatten(0, 1))
+                pages[place] = torch.cat([large, pages[place]])
         return pages
 
     def _rows(self, x_hwW: Tensor) -> Tensor:
-        """(h * (w + 1), W)."""
-        newline = self.image_newline.expand(len(x_hwW), 1, -1)
-        return torch.cat([x_hwW, newline], 1).flatten(0, 1)
+        """(..., h * (w + 1), W)."""
+        newline = self.image_newline.expand(*x_hwW.shape[:-2], 1, -1)
+        return torch.cat([x_hwW, newline], -2).flatten(-3, -2)

@@ -1,9 +1,11 @@
 """Attention on a grid with decomposed relative positions (SAM, Kirillov et al. 2023; MViTv2).
 
 The logit of a query in row i, column j for a key in row i', column j' is the scaled q k, plus
-q Rh[i - i'] + q Rw[j - j']. The sum of these two over all pairs is never stored: a few queries at a
-time are computed, and again in the backward, as flash attention does.
-Shapes: N images times heads, H, W rows and columns, L = H * W cells, d channels of a head.
+q Rh[i - i'] + q Rw[j - j']. The sum of these two over all pairs is never stored. On a CPU a few
+queries at a time are computed, and again in the backward, as flash attention does. On a GPU the
+sum is part of the product: queries are lengthened by what they add for each row and column, keys by
+the one-hot places of theirs, and torch's fused attention does the rest.
+Shapes: N images or windows, n heads, H, W rows and columns, L = H * W cells, d channels of a head.
 """
 
 from __future__ import annotations
@@ -15,38 +17,61 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 # At a time: 4 MiB in float32, which stay in a CPU's cache; elsewhere few launches count for more.
 LOGITS = {"cpu": 2**20, "cuda": 2**26}
+LONGEST = 256  # channels of a head that fused attention takes
+# cuDNN's takes values that are shorter than keys, the others with zeros in the rest.
+FUSED = [SDPBackend.CUDNN_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
 
 
 def relative_attention(
-    q_NLd: Tensor, k_NLd: Tensor, v_NLd: Tensor, rel: tuple[Tensor, Tensor]
+    q_NnLd: Tensor, k_NnLd: Tensor, v_NnLd: Tensor, rel: tuple[Tensor, Tensor]
 ) -> Tensor:
-    """(N, L, d) attention.
+    """(N, n, L, d) attention.
 
     Args:
-        q_NLd: queries, not scaled.
-        k_NLd: keys.
-        v_NLd: values.
-        rel: what each query adds for each row, (N, L, H), and for each column of keys, (N, L, W).
+        q_NnLd: queries, not scaled.
+        k_NnLd: keys.
+        v_NnLd: values.
+        rel: what each query adds for each row, (N, n, L, H), and each column of keys, (N, n, L, W).
     """
-    return _Chunked.apply(q_NLd, k_NLd, v_NLd, *rel)
+    if q_NnLd.is_cuda and sum(x.shape[-1] for x in (q_NnLd, *rel)) <= LONGEST:
+        return lengthened(q_NnLd, k_NnLd, v_NnLd, rel)
+    parts = (x.flatten(0, 1) for x in (q_NnLd, k_NnLd, v_NnLd, *rel))
+    return _Chunked.apply(*parts).unflatten(0, q_NnLd.shape[:2])
 
 
-def relative_terms(q_NLd: Tensor, tables: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-    """(N, L, H) and (N, L, W): what each query adds for each row and column of keys.
+def lengthened(
+    q_NnLd: Tensor, k_NnLd: Tensor, v_NnLd: Tensor, rel: tuple[Tensor, Tensor]
+) -> Tensor:
+    """`relative_attention` as one product of longer queries and keys."""
+    rows, columns, room = rel[0].shape[-1], rel[1].shape[-1], q_NnLd.shape[:2]
+    zeros = -(q_NnLd.shape[-1] + rows + columns) % 8  # lengths that the kernels take
+    row, column = (torch.eye(cells, device=k_NnLd.device) for cells in (rows, columns))
+    places = [row.repeat_interleave(columns, 0), column.repeat(rows, 1)]
+    place_LP = F.pad(torch.cat(places, 1), (0, zeros)).to(k_NnLd.dtype)
+    nothing = q_NnLd.new_zeros(zeros).expand(*q_NnLd.shape[:-1], -1)
+    query = torch.cat([q_NnLd * q_NnLd.shape[-1] ** -0.5, *rel, nothing], -1)
+    key = torch.cat([k_NnLd, place_LP.expand(*room, -1, -1)], -1)
+    with sdpa_kernel(FUSED, set_priority=True):
+        return F.scaled_dot_product_attention(query, key, v_NnLd, scale=1.0)
+
+
+def relative_terms(q_NnLd: Tensor, tables: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+    """(N, n, L, H) and (N, n, L, W): what each query adds for each row and column of keys.
 
     Args:
-        q_NLd: queries, not scaled.
+        q_NnLd: queries, not scaled.
         tables: (2H - 1, d) and (2W - 1, d), from the farthest key behind to the farthest ahead.
     """
     height, width = ((len(table) + 1) // 2 for table in tables)
     rows, columns = (_unrolled(table) for table in tables)
-    q_NHWd = q_NLd.unflatten(1, (height, width))
-    rel_h = torch.einsum("nhwd,hkd->nhwk", q_NHWd, rows.to(q_NLd.dtype))
-    rel_w = torch.einsum("nhwd,wkd->nhwk", q_NHWd, columns.to(q_NLd.dtype))
-    return rel_h.flatten(1, 2), rel_w.flatten(1, 2)
+    q_NnHWd = q_NnLd.unflatten(2, (height, width))
+    rel_h = torch.einsum("mnhwd,hkd->mnhwk", q_NnHWd, rows.to(q_NnLd.dtype))
+    rel_w = torch.einsum("mnhwd,wkd->mnhwk", q_NnHWd, columns.to(q_NnLd.dtype))
+    return rel_h.flatten(2, 3), rel_w.flatten(2, 3)
 
 
 def resize_table(table: Tensor, cells: int) -> Tensor:
@@ -65,7 +90,7 @@ def _unrolled(table: Tensor) -> Tensor:
 
 
 class _Chunked(torch.autograd.Function):
-    """Keeps its inputs and output; weights are computed again in the backward."""
+    """Of (N * n, L, ...): keeps inputs and output; the backward computes weights again."""
 
     @staticmethod
     def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, rel_h: Tensor, rel_w: Tensor) -> Tensor:

@@ -47,12 +47,12 @@ class SAMAttention(nn.Module):
         rows, columns = (self.window, self.window) if self.window else (height, width)
         tiles = qkv.unflatten(2, (-1, columns)).unflatten(1, (-1, rows)).transpose(2, 3)
         tiled = tiles.shape[:3]  # B, windows down, windows across
-        q, k, v = tiles.flatten(3, 4).unflatten(-1, (3, self.heads, -1)).movedim((4, 5), (0, 4))
-        q, k, v = (part.flatten(0, 3) for part in (q, k, v))  # (B * windows * n, cells, d)
+        x_NLC = tiles.flatten(3, 4).flatten(0, 2)
+        q, k, v = x_NLC.unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
         tables = (resize_table(self.rel_pos_h, rows), resize_table(self.rel_pos_w, columns))
-        out = relative_attention(q, k, v, relative_terms(q, tables))
-        out = out.unflatten(0, (*tiled, self.heads)).movedim(3, 4).flatten(4)
-        grid = out.unflatten(3, (rows, columns)).transpose(2, 3).flatten(3, 4).flatten(1, 2)
+        out = relative_attention(q, k, v, relative_terms(q, tables)).transpose(1, 2).flatten(2)
+        out = out.unflatten(1, (rows, columns)).unflatten(0, tiled).transpose(2, 3)
+        grid = out.flatten(3, 4).flatten(1, 2)
         return self.proj(grid[:, :height, :width])
 
 

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from ocrpretrain.layers.attention import CachedAttention, KeyValue
 from ocrpretrain.layers.permutations import cloze_mask
+from ocrpretrain.layers.pieces import EAGER, Work
 
 
 class Look(NamedTuple):
@@ -163,7 +164,7 @@ class WordDecoder(nn.Module):
         real = True if padding is None else ~padding[:, None, None]
         for place, (layer, kv) in enumerate(zip(self._layers(), memory, strict=True)):
             written, seen = layer.read_input(content), Seen(kv, keep)
-            x = layer(x, layer.self_attn.queries(layer.norm_q(x)), Seen(written, own & real), seen)
+            x = layer(x, self._queries(place, x), Seen(written, own & real), seen)
             if place < len(self.layers) - 1:
                 query = layer.self_attn.queries(layer.norm_c(content))
                 among = look.content.repeat(len(ids_BS), 1, 1).unsqueeze(1) & real
@@ -184,31 +185,38 @@ class WordDecoder(nn.Module):
             check_every: steps between two looks at whether all have ended (each one waits for the
                 device); 0 never looks.
         """
+        return EAGER("read", self.steps(memory, keep, check_every))
+
+    def steps(
+        self, memory: list[KeyValue], keep: Tensor | None = None, check_every: int = 4
+    ) -> Work[Tensor]:
+        """`read` in pieces of `check_every` steps."""
         batch, steps = len(memory[0][0]), len(self.positions)
         last = torch.full((batch, 1), self.bos_id, device=self.positions.device)
-        ended = torch.zeros_like(last, dtype=torch.bool)
         logits = self.positions.new_zeros(batch, steps, self.head.out_features)
         logits[..., self.eos_id] = 1
         seen = None if keep is None else keep[:, None, None]
+        table = self.embedding.weight * self.embedding.embedding_dim**0.5
+        query_1nSd = self._queries(0, self.positions.unsqueeze(0))
         past: list[list[KeyValue]] = [[] for _ in self.layers]
         for step in range(steps):
-            content = self.embedding(last) * self.embedding.embedding_dim**0.5
+            content = F.embedding(last, table)
             content = content + self.positions[step - 1] if step else content
             x = self.positions[step].expand(1, 1, -1)
             for place, (layer, kv) in enumerate(zip(self._layers(), memory, strict=True)):
                 past[place].append(layer.read_input(content))
                 key, value = (torch.cat(parts, 2) for parts in zip(*past[place], strict=True))
                 own, other = Seen((key, value)), Seen(kv, seen)
-                x = layer(x, layer.self_attn.queries(layer.norm_q(x)), own, other)
+                now = self._queries(place, x) if place else query_1nSd[:, :, step : step + 1]
+                x = layer(x, now, own, other)
                 if place < len(self.layers) - 1:
                     query = layer.self_attn.queries(layer.norm_c(content))
                     content = layer(content, query, own, other)
             logits[:, step] = self.head(self.norm(x))[:, 0]
             last = logits[:, step : step + 1].argmax(-1)
-            ended |= last == self.eos_id
-            if check_every and step % check_every == check_every - 1 and ended.all():
-                break
-        return logits
+            if check_every and step % check_every == check_every - 1:
+                yield logits, (logits[:, : step + 1].argmax(-1) == self.eos_id).any(1).all()
+        yield logits, None
 
     def refine(self, memory: list[KeyValue], ids_BS: Tensor, keep: Tensor | None = None) -> Tensor:
         """(B, S, V) logits of each character from all others that were read, up to the first EOS.
@@ -249,6 +257,10 @@ class WordDecoder(nn.Module):
         x_BSD = self.embedding(ids_BS) * self.embedding.embedding_dim**0.5
         position_SD = F.pad(self.positions[: ids_BS.shape[1] - 1], (0, 0, 1, 0))
         return self.dropout(x_BSD + position_SD)
+
+    def _queries(self, place: int, x_BQD: Tensor) -> Tensor:
+        layer = self._layers()[place]
+        return layer.self_attn.queries(layer.norm_q(x_BQD))
 
     def _layers(self) -> list[DecoderLayer]:
         return [cast(DecoderLayer, layer) for layer in self.layers]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
-from itertools import islice
 from typing import Any
 
 from rich.progress import track
@@ -89,7 +88,7 @@ def milliseconds(reader: WordFileReader, word_set: WordSet, batch_size: int) -> 
     items = [word_set.source.read(place, reader.view.needs) for place in range(count)]
     before, reader.batch_size = reader.batch_size, batch_size
     try:
-        list(islice(reader.read(items), min(count, batch_size)))  # warm
+        list(reader.read(items))  # warm; on a GPU it captures graphs
         start = time.perf_counter()
         list(reader.read(items))
         return 1000 * (time.perf_counter() - start) / count

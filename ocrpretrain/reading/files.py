@@ -33,6 +33,7 @@ def read(
     save: PathLike | None = None,
     upright: bool = False,
     batch_size: int | None = None,
+    half: bool = False,
 ) -> Iterator[str]:
     """Read words or pages in pictures, as the reader's head does.
 
@@ -45,6 +46,7 @@ def read(
         save: folder for a picture per image of where the head looks.
         upright: see `WordFileReader`.
         batch_size: see the readers, whose own is the default.
+        half: see `WordFileReader`.
 
     Yields:
         A line per picture, also for those that cannot be read, and one with counts and speed.
@@ -53,9 +55,9 @@ def read(
         ConfigError: words' options for a reader of pages.
         DataError: `out` has lines of another reader.
     """
-    reader = open_reader(weights, upright, batch_size, save is not None)
+    reader = open_reader(weights, upright, batch_size, save is not None, half)
     paths = find_images(images)
-    name = file_sha256(Path(weights))[:12] + ("-upright" if upright else "")
+    name = file_sha256(Path(weights))[:12] + "-upright" * upright + "-half" * half
     known = _known(Path(out), name) if out else set()
     fresh = [path for path in paths if _spell(path, out) not in known]
     unreadable: list[str] = []
@@ -145,16 +147,17 @@ def _known(out: Path, reader: str) -> set[str]:
 
 
 def open_reader(
-    weights: PathLike, upright: bool, batch_size: int | None, save: bool
+    weights: PathLike, upright: bool, batch_size: int | None, save: bool, half: bool = False
 ) -> WordFileReader | PageFileReader:
     """The reader that a file's head asks for."""
     info = read_info(weights)
-    spec, size = info.head, {"batch_size": batch_size} if batch_size else {}
+    spec = info.head
+    size: dict[str, Any] = {"batch_size": batch_size} if batch_size else {}
     head: Any = resolve(spec["type"]) if spec else None
     if head is None or head.view != "page":
-        return WordFileReader(weights, upright, **size)
-    if upright or save:
-        raise ConfigError(f"{weights} reads pages: --upright and --save are for words")
+        return WordFileReader(weights, upright, half=half, **size)
+    if upright or save or half:
+        raise ConfigError(f"{weights} reads pages: --upright, --save and --half are for words")
     if spec is not None and spec.get("sees", "page") != "page":
         raise CheckpointMismatchError(f"{weights}: is a control that sees no page")
     if info.view.get("optical_share", 1) < 1:

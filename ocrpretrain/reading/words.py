@@ -10,6 +10,7 @@ from typing import Any, cast
 
 import numpy as np
 import torch
+from lightning.fabric.utilities import move_data_to_device
 
 from ocrpretrain.backbones import ClipViT
 from ocrpretrain.data.rectify import croppable
@@ -19,6 +20,7 @@ from ocrpretrain.drawing import draw_attention, draw_words, tile
 from ocrpretrain.errors import CheckpointMismatchError, ConfigError
 from ocrpretrain.evaluation.word_scores import Answer
 from ocrpretrain.heads.base import Head
+from ocrpretrain.layers.pieces import EAGER, CUDAGraphs, Runner, once
 from ocrpretrain.weights.build import load_reader
 from ocrpretrain.weights.format import read_info
 
@@ -34,6 +36,9 @@ class WordFileReader:
         upright: tall pictures are also read turned to either side, and the most confident answer
             counts. Off in the published protocol.
         batch_size: pictures at a time.
+        half: compute in bfloat16.
+
+    On a GPU, batches of one shape are replayed as CUDA graphs from the second one on.
 
     Attributes:
         counts: what the head cut or left out in all that it read, by name.
@@ -44,8 +49,14 @@ class WordFileReader:
 
     unit = "words"
 
-    def __init__(self, weights: PathLike, upright: bool = False, batch_size: int = 64) -> None:
-        self.backbone, self.head = load_reader(weights)
+    def __init__(
+        self, weights: PathLike, upright: bool = False, batch_size: int = 64, half: bool = False
+    ) -> None:
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        backbone, head = load_reader(weights)
+        place: dict[str, Any] = {"device": self.device, "dtype": torch.bfloat16 if half else None}
+        self.backbone, self.head = backbone.to(**place), head.to(**place)
+        self.runners: dict[torch.Size, Runner] = {}
         if self.head.view != "word":
             raise CheckpointMismatchError(f"{weights}: its head reads no words; see --lexicon")
         self.view = VIEWS["word"](**{**read_info(weights).view, "train": False})
@@ -88,29 +99,43 @@ class WordFileReader:
         if type(self.head).attention is Head.attention:
             raise ConfigError(f"{type(self.head).__name__} draws no attention; leave --save out")
         sample = self.samples(item)[0]
-        batch = self.collate([sample])
+        batch = move_data_to_device(self.collate([sample]), self.device)
+        self.head.runner = EAGER
         features = self.head.encode(self.backbone, batch)
         found = self.head.predict(features, batch)
         text, _ = found.branches.get("visual", [(found.texts[0], 0.0)])[0]
         maps = self.head.attention(features, batch)[0]
         drawn = [
-            draw_attention(sample.image, map_hw.cpu().numpy(), char)
+            draw_attention(sample.image, map_hw.float().cpu().numpy(), char)
             for map_hw, char in zip(maps, text, strict=False)
         ]
         if features.prefix is not None:
             image = self.backbone.normalize(batch["image"])
             looks = cast(ClipViT, self.backbone).class_attention(image)[0]
-            drawn.append(draw_attention(sample.image, looks.cpu().numpy(), "class token"))
+            drawn.append(draw_attention(sample.image, looks.float().cpu().numpy(), "class token"))
         return tile([draw_words(sample.image, [], []), *drawn], columns)
 
     @torch.no_grad()
     def _answers(self, samples: list[Sample]) -> Iterator[Answer]:
         batch = self.collate(samples)
-        found = self.head.predict(self.head.encode(self.backbone, batch), batch)
+        run = self.head.runner = self._runner(batch["image"].shape)
+        for name in ("image", "mask"):
+            if batch.get(name) is not None:
+                batch[name] = run.hold(name, batch[name].to(self.device))
+        features = run("encode", once(lambda: self.head.encode(self.backbone, batch)))
+        found = self.head.predict(features, batch)
         self.counts.update(found.counts)
         for place, sample in enumerate(samples):
             branches = {name: answers[place] for name, answers in found.branches.items()}
             yield Answer(sample.id, found.texts[place], found.scores[place], "", branches)
+
+    def _runner(self, shape: torch.Size) -> Runner:
+        """A first batch of a shape runs eagerly, later ones as graphs."""
+        if self.device.type == "cpu" or shape not in self.runners:
+            self.runners[shape] = EAGER
+        elif self.runners[shape] is EAGER:
+            self.runners[shape] = CUDAGraphs()
+        return self.runners[shape]
 
 
 def as_word(image: np.ndarray, name: str) -> AnnotatedImage:

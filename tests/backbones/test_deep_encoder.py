@@ -105,7 +105,7 @@ def test_gradients_equal_the_official_code(reference):
 
 
 @pytest.mark.parametrize("logits", [1, 40, 2**24])
-def test_attention_in_parts_equals_the_plain_form(monkeypatch, logits):
+def test_attention_in_parts_and_in_one_product_equals_the_plain_form(monkeypatch, logits):
     """In value and gradient, however many queries are computed at a time."""
     monkeypatch.setitem(ra.LOGITS, "cpu", logits)
     height, width = 3, 5
@@ -113,7 +113,7 @@ def test_attention_in_parts_equals_the_plain_form(monkeypatch, logits):
     def drawn(*shape):
         return torch.randn(*shape, dtype=torch.float64, requires_grad=True)
 
-    inputs = [drawn(4, height * width, 8) for _ in "qkv"]
+    inputs = [drawn(2, 2, height * width, 8) for _ in "qkv"]
     tables = [drawn(2 * cells - 1, 8) for cells in (height, width)]
 
     def plain(q, k, v, table_h, table_w):
@@ -126,20 +126,24 @@ def test_attention_in_parts_equals_the_plain_form(monkeypatch, logits):
             for a in range(height * width)
         ]
         both = torch.stack([torch.stack(row) for row in rows])
-        logit = q @ k.mT * 8**-0.5 + torch.einsum("nad,abd->nab", q, both)
+        logit = q @ k.mT * 8**-0.5 + torch.einsum("mnad,abd->mnab", q, both)
         return logit.softmax(-1) @ v
 
     def parts(q, k, v, *tables):
         return ra.relative_attention(q, k, v, ra.relative_terms(q, tables))
 
-    weight = torch.randn(4, height * width, 8, dtype=torch.float64)
+    def one_product(q, k, v, *tables):
+        return ra.lengthened(q, k, v, ra.relative_terms(q, tables))
+
+    weight = torch.randn(2, 2, height * width, 8, dtype=torch.float64)
     found = []
-    for form in (plain, parts):
+    for form in (plain, parts, one_product):
         out = form(*inputs, *tables)
         grads = torch.autograd.grad((out * weight).sum(), [*inputs, *tables])
         found.append([out, *grads])
-    for a, b in zip(*found, strict=True):
-        assert torch.allclose(a, b, rtol=1e-9, atol=1e-12)
+    for wanted, *others in zip(*found, strict=True):
+        for other in others:
+            assert torch.allclose(other, wanted, rtol=1e-9, atol=1e-12)
 
 
 def test_any_size_that_the_stride_divides():

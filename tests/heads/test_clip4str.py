@@ -14,6 +14,8 @@ from ocrpretrain.data.views import Sample
 from ocrpretrain.engine import pretrain
 from ocrpretrain.errors import ConfigError
 from ocrpretrain.heads import CLIP4STRHead
+from ocrpretrain.heads.clip4str import Reading
+from ocrpretrain.layers.pieces import Eager
 
 TEXT = {"width": 16, "heads": 2, "layers": 2}
 NANO = {"width": 24, "heads": 4, "text": TEXT, "dropout": 0.0}
@@ -243,7 +245,22 @@ def test_a_word_that_reads_like_a_token():
     for place, char in enumerate("[E]x"):
         logits[0, place, head.charset.encode(char)] = 9.0
     logits[0, 4:, 0] = 9.0
-    assert head._texts(logits)[0][0] == "[E]x"
+    _, _, *ids = head._answers(Reading(logits, None, None))[0].long().tolist()
+    assert head.charset.decode(ids) == "[E]x"
+
+
+def test_a_runner_that_replays_is_given_spelled_words():
+    """They are spelled outside of the piece that encodes them; answers stay the same."""
+    text = {"width": 16, "heads": 2, "layers": 1}
+    head = CLIP4STRHead([8], [8], width=32, heads=4, text=text, refine=2).eval()
+    features = Features((torch.randn(3, 8, 2, 4),))
+    with torch.no_grad():
+        found = head.branches(features)
+        head.runner = Eager()  # not the one that all heads share
+        other = head.branches(features)
+    assert found.cross is not None and other.cross is not None
+    assert torch.allclose(found.cross, other.cross, atol=1e-5)
+    assert torch.equal(found.visual, other.visual)
 
 
 @pytest.mark.parametrize("text", ["ViT-B-99", "xlm-roberta-base-ViT-B-32"])

@@ -14,6 +14,7 @@ from ocrpretrain.data.views import Sample
 from ocrpretrain.engine import pretrain
 from ocrpretrain.errors import ConfigError
 from ocrpretrain.heads import CompressionHead
+from ocrpretrain.heads.page_batch import NO_TARGET
 
 DECODER = {"width": 32, "layers": 2, "heads": 4, "hidden": 64, "experts": 4, "expert_hidden": 16,
            "top": 2, "shared": 1}  # fmt: skip
@@ -33,6 +34,20 @@ def head(**options) -> CompressionHead:
 
 def features(batch: int = 3) -> Features:
     return Features((torch.randn(batch, 8, 4, 4),), None, None)
+
+
+def test_the_text_control_sees_means_of_equal_parts():
+    made = head(sees="text")
+    lengths = [1, 5, 16, 20]
+    ids_BS = torch.full((5, 20), NO_TARGET)  # the last text is empty
+    for row, length in zip(ids_BS, lengths, strict=False):
+        row[:length] = torch.arange(length)
+    found = made._pooled(ids_BS, 16)
+    for row, length in zip(found, lengths, strict=False):
+        own_SW = made.decoder.embedding.weight[:length]
+        wanted = torch.nn.functional.adaptive_avg_pool1d(own_SW.T, 16).T
+        assert torch.allclose(row, wanted, atol=1e-6)
+    assert not found[4].any()
 
 
 def test_ids_and_what_is_left_out():

@@ -13,6 +13,7 @@ from open_clip.tokenizer import SimpleTokenizer
 from ocrpretrain.data.charset import Charset
 from ocrpretrain.data.tokenizer import clip_ids
 from ocrpretrain.layers.byte_pairs import END, START, BytePairs, byte_id
+from ocrpretrain.layers.clip_text import CLIPText
 
 PRINTABLE = "".join(map(chr, range(32, 127)))
 MIXED = PRINTABLE + "äßÄéñ日本語Яя¿€½²·"
@@ -108,3 +109,10 @@ def test_nothing_waits_and_nothing_depends_on_the_words():
         ids = tensors(words, string.ascii_lowercase, 8)
         assert compiled(ids)[0].tolist() == pairs(ids)[0].tolist()
     assert len(graphs) == 1
+
+
+def test_the_host_spells_what_tensors_spell():
+    text = CLIPText(Charset(PRINTABLE), width=8, heads=2, layers=1, embed_dim=8, context=6)
+    ids_NS = tensors(["exit", "", "zqxjkvb", "4.99$"], PRINTABLE, 26)
+    for host, device in zip(text.spell(ids_NS), text.pairs(ids_NS), strict=True):
+        assert torch.equal(host, device)

@@ -28,6 +28,13 @@ def test_answers_do_not_depend_on_the_batch(reader_file):
         assert a.branches.keys() == b.branches.keys()
 
 
+def test_half_precision_reads_about_the_same(reader_file):
+    items = [item(32, 70, seed) for seed in range(3)]
+    whole, half = (list(WordFileReader(reader_file, half=each).read(items)) for each in (0, 1))
+    for a, b in zip(whole, half, strict=True):
+        assert a.score != b.score and a.score == pytest.approx(b.score, abs=0.3)
+
+
 def test_labels_come_along(reader_file):
     labelled = as_word(item(32, 70).image, "x")
     labelled.words[0] = labelled.words[0].__class__("exit", labelled.words[0].polygon)
