@@ -7,11 +7,15 @@ training step in float32, parameters left out.
   python benchmarks/deep_encoder.py                         # published size, 512 and 640, batch 4
   python benchmarks/deep_encoder.py --sides 1024 --batch 8  # on a GPU, with --bf16
   python benchmarks/deep_encoder.py --train --sides 640 --batch 1
+  python benchmarks/deep_encoder.py --bf16 --compile --sides 1024  # ours, blocks compiled
+
+With --bf16 a forward pass has weights in bfloat16, a training step autocasts to it.
 """
 
 from __future__ import annotations
 
 import argparse
+import copy
 import statistics
 import time
 from collections.abc import Callable, Iterator
@@ -60,24 +64,32 @@ def official() -> Iterator[None]:
 
 
 def forms(
-    encoder: DeepEncoder, images: Tensor, train: bool, bf16: bool
+    encoder: DeepEncoder, images: Tensor, args: argparse.Namespace
 ) -> dict[str, Callable[[], Tensor]]:
-    """One step of either form; it returns the last map's mean square."""
+    """One step of either form, the slower one first; it returns the last map's mean square."""
 
-    def step(parts: list[Tensor]) -> Tensor:
-        with torch.autocast(DEVICE.type, torch.bfloat16, bf16), torch.set_grad_enabled(train):
-            loss = torch.stack([encoder(part).maps[-1].float().square().mean() for part in parts])
+    def step(model: DeepEncoder, parts: list[Tensor]) -> Tensor:
+        cast = torch.autocast(DEVICE.type, torch.bfloat16, args.bf16 and args.train)
+        with cast, torch.set_grad_enabled(args.train):
+            loss = torch.stack([model(part).maps[-1].float().square().mean() for part in parts])
             loss = loss.mean()
-        if train:
-            encoder.zero_grad(set_to_none=True)
+        if args.train:
+            model.zero_grad(set_to_none=True)
             loss.backward()
         return loss.detach()
 
     def plain() -> Tensor:
         with official():
-            return step(list(images.split(1)))
+            return step(encoder, list(images.split(1)))
 
-    return {"official": plain, "ours": lambda: step([images])}
+    ours = {"ours": lambda: step(encoder, [images])}
+    if not args.compile:
+        return {"official": plain, **ours}
+    compiled = copy.deepcopy(encoder)
+    assert compiled.clip is not None
+    for block in [*compiled.sam.blocks, *compiled.clip.transformer.resblocks]:
+        block.compile(dynamic=False)
+    return {**ours, "compiled": lambda: step(compiled, [images])}
 
 
 def kept(encoder: DeepEncoder, images: Tensor) -> dict[str, int]:
@@ -101,6 +113,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--train", action="store_true", help="forward and backward")
     parser.add_argument("--bf16", action="store_true")
+    parser.add_argument("--compile", action="store_true", help="compiled blocks against eager ones")
     args = parser.parse_args()
     torch.manual_seed(0)
     encoder = DeepEncoder().to(DEVICE).train(args.train)
@@ -111,7 +124,10 @@ def main() -> None:
     print(f"{DEVICE}, {torch.get_num_threads()} threads, {kind} of {args.batch} images")
     for side in args.sides:
         images = torch.randn(args.batch, 3, side, side, device=DEVICE)
-        steps = forms(encoder, images, args.train, args.bf16)
+        if args.bf16 and not args.train:
+            encoder, images = encoder.to(torch.bfloat16), images.to(torch.bfloat16)
+        steps = forms(encoder, images, args)
+        slow, fast = steps
         times: dict[str, list[float]] = {name: [] for name in steps}
         flops: dict[str, int] = {}
         losses: dict[str, float] = {}
@@ -128,16 +144,16 @@ def main() -> None:
                     torch.cuda.synchronize()
                 times[name].append(time.perf_counter() - start)
         seconds = {name: statistics.median(values) for name, values in times.items()}
-        ratio, bound = (x["official"] / x["ours"] for x in (seconds, flops))
-        apart = abs(losses["ours"] / losses["official"] - 1)
-        speed = f"{args.batch / seconds['ours']:.2f} images/s, "
-        speed += f"{min(flops.values()) / seconds['ours'] / 1e12:.3f} TFLOP/s"
+        ratio, bound = (x[slow] / x[fast] for x in (seconds, flops))
+        apart = abs(losses[fast] / losses[slow] - 1)
+        speed = f"{args.batch / seconds[fast]:.2f} images/s, "
+        speed += f"{min(flops.values()) / seconds[fast] / 1e12:.3f} TFLOP/s"
         print(
-            f"{side} px: {seconds['official']:.2f} s -> {seconds['ours']:.2f} s, {ratio:.2f} x "
+            f"{side} px: {slow} {seconds[slow]:.2f} s, {fast} {seconds[fast]:.2f} s, {ratio:.2f} x "
             f"(FLOPs allow {bound:.2f}); {speed}; losses {apart:.1e} apart",
             flush=True,
         )
-        if args.train:
+        if args.train and not args.compile:
             memory = kept(encoder, images)
             print(
                 f"  kept for the backward: official {memory['official'] / 2**30:.2f} GiB, ours "

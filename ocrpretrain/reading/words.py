@@ -38,7 +38,7 @@ class WordFileReader:
         batch_size: pictures at a time.
         half: compute in bfloat16.
 
-    On a GPU, batches of one shape are replayed as CUDA graphs from the second one on.
+    On a GPU, whole batches are replayed as CUDA graphs from the second one on.
 
     Attributes:
         counts: what the head cut or left out in all that it read, by name.
@@ -130,8 +130,10 @@ class WordFileReader:
             yield Answer(sample.id, found.texts[place], found.scores[place], "", branches)
 
     def _runner(self, shape: torch.Size) -> Runner:
-        """A first batch of a shape runs eagerly, later ones as graphs."""
-        if self.device.type == "cpu" or shape not in self.runners:
+        """A first whole batch runs eagerly, later ones of its shape as graphs."""
+        if self.device.type == "cpu" or shape[0] != self.batch_size:
+            return EAGER
+        if shape not in self.runners:
             self.runners[shape] = EAGER
         elif self.runners[shape] is EAGER:
             self.runners[shape] = CUDAGraphs()
