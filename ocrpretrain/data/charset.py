@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from ocrpretrain.data.inline import Inline
 from ocrpretrain.errors import ConfigError
 
 DIGITS_LOWER = string.digits + string.ascii_lowercase
@@ -36,14 +37,19 @@ class Charset:
         key = str(name)
         if key in NAMED:
             return cls(NAMED[key])
-        path = Path(key)
-        if not path.is_file():
-            raise ConfigError(f"charset {key!r} is neither {', '.join(NAMED)} nor a file")
-        characters = path.read_text("utf-8-sig").replace("\n", "").replace("\r", "")
+        if not isinstance(name, Inline):
+            if not Path(key).is_file():
+                raise ConfigError(f"charset {key!r} is neither {', '.join(NAMED)} nor a file")
+            name = Path(key).read_text("utf-8-sig")
+        characters = name.replace("\n", "").replace("\r", "")
         twice = sorted({char for char in characters if characters.count(char) > 1})
         if twice or not characters:
-            raise ConfigError(f"{path}: empty, or characters listed twice: {''.join(twice)!r}")
+            raise ConfigError(f"{key}: empty, or characters listed twice: {''.join(twice)!r}")
         return cls(characters)
+
+    def files(self) -> dict[str, str]:
+        """What a file says that named this set, for `Head.files`."""
+        return {} if self.characters in NAMED.values() else {"charset": self.characters}
 
     def __len__(self) -> int:
         return len(self.characters)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
+from ocrpretrain.data.inline import Inline
 from ocrpretrain.errors import ConfigError, DataError
 
 BOS, EOS = "<bos>", "<eos>"
@@ -21,15 +22,15 @@ class PageTokenizer:
     """Texts <-> ids; EOS ends a text.
 
     Args:
-        path: a `tokenizer.json`; None is bytes: 256 ids, and BOS and EOS.
+        path: a `tokenizer.json`, or its content (`Inline`); None is bytes: 256 ids, BOS and EOS.
 
     Raises:
         ConfigError: no such file, or one that is no tokenizer or has no end of text.
     """
 
     def __init__(self, path: PathLike | None = None) -> None:
-        self.path = None if path is None else str(path)
-        self.tokenizer = _bytes() if path is None else _read(Path(path))
+        self.path = path
+        self.tokenizer = _bytes() if path is None else _read(path)
         self.tokenizer.encode_special_tokens = True  # a page may say <eos>
         self.eos_id = _special(self.tokenizer, ENDS)
         self.bos_id = _special(self.tokenizer, (*STARTS, *ENDS))
@@ -46,7 +47,8 @@ class PageTokenizer:
         ids = self.tokenizer.encode(text, add_special_tokens=False).ids
         if (spelled := self.decode(ids)) != text:
             lost = sorted(set(text) - set(spelled))
-            raise DataError(f"the tokenizer {self.path} does not spell {''.join(lost)[:20]!r}")
+            name = "of the reader file" if isinstance(self.path, Inline) else self.path
+            raise DataError(f"the tokenizer {name} does not spell {''.join(lost)[:20]!r}")
         return [*ids, self.eos_id]
 
     def count(self, text: str) -> int:
@@ -62,8 +64,12 @@ class PageTokenizer:
             kept.append(index)
         return self.tokenizer.decode(kept, skip_special_tokens=True)
 
+    def files(self) -> dict[str, str]:
+        """What a file says that named this tokenizer, for `Head.files`."""
+        return {} if self.path is None else {"tokenizer": self.tokenizer.to_str()}
+
     # In a worker the library's own object would be copied through its JSON.
-    def __reduce__(self) -> tuple[type[PageTokenizer], tuple[str | None]]:
+    def __reduce__(self) -> tuple[type[PageTokenizer], tuple[PathLike | None]]:
         return PageTokenizer, (self.path,)
 
 
@@ -103,8 +109,10 @@ def _bytes() -> Tokenizer:
     return tokenizer
 
 
-def _read(path: Path) -> Tokenizer:
-    if not path.is_file():
+def _read(path: PathLike) -> Tokenizer:
+    if isinstance(path, Inline):
+        return Tokenizer.from_str(path)
+    if not Path(path).is_file():
         raise ConfigError(f"{path}: no such tokenizer; tools/prepare_data.py tokenizer writes one")
     try:
         return Tokenizer.from_file(str(path))

@@ -108,6 +108,10 @@ class Head(nn.Module, ABC):
             )
         self.loss_weights = {**self.default_loss_weights, **(loss_weights or {})}
 
+    def files(self) -> dict[str, str]:
+        """By argument, what the file says that it names: a reader file holds it, as `Inline`."""
+        return {}
+
     @abstractmethod
     def collator(self) -> Collator:
         """A small picklable callable: list of samples -> batch. It tokenizes in the worker."""

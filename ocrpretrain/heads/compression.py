@@ -83,6 +83,9 @@ class CompressionHead(Head):
         if sees != "page":  # greedy answers without an image are all the same
             self.monitor = "val/log_likelihood"
 
+    def files(self) -> dict[str, str]:
+        return self.tokenizer.files()
+
     def collator(self) -> PageCollator:
         return PageCollator(self.tokenizer, self.max_tokens)
 

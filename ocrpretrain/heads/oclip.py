@@ -172,6 +172,9 @@ class OCLIPHead(Head):
                 f"head.queries: text_encoder={text_encoder!r} has no state for each character"
             )
 
+    def files(self) -> dict[str, str]:
+        return self.charset.files()
+
     def collator(self) -> OCLIPCollator:
         return OCLIPCollator(
             self.charset,

@@ -24,6 +24,9 @@ class WordReader(Head):
     monitor = "val/word_accuracy"
     charset: Charset
 
+    def files(self) -> dict[str, str]:
+        return self.charset.files()
+
     @abstractmethod
     def read(self, features: Features) -> list[str]:
         """What each image says."""

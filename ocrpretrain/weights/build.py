@@ -6,6 +6,7 @@ import os
 
 from ocrpretrain.backbones.base import Backbone
 from ocrpretrain.config import build
+from ocrpretrain.data.inline import Inline
 from ocrpretrain.errors import CheckpointMismatchError
 from ocrpretrain.heads.base import Head
 from ocrpretrain.weights.format import load_strict, read_info, read_weights
@@ -30,11 +31,12 @@ def load_reader(path: PathLike) -> tuple[Backbone, Head]:
     Raises:
         CheckpointMismatchError: a transfer file (no head), or tensors that do not fit.
     """
-    spec = read_info(path).head
+    info = read_info(path)
     backbone = load_backbone(path)
-    if spec is None:
+    if info.head is None:
         raise CheckpointMismatchError(f"{path}: was not trained with a head")
     tensors = read_weights(path, "head.")
+    spec = {**info.head, **{name: Inline(text) for name, text in info.files.items()}}
     head: Head = build(spec, in_channels=backbone.out_channels, strides=backbone.strides)
     load_strict(head, tensors, str(path))
     return backbone, head.eval()

@@ -76,6 +76,7 @@ def export(checkpoint: PathLike, out: PathLike, reader: bool = False) -> Weights
         strides=tuple(backbone.strides),
         out_channels=tuple(backbone.out_channels),
         head=cfg["head"],
+        files=head.files() if reader else {},
         view=cfg["data"]["view"],
         data=run["data"],
         images_seen=run["images_seen"],

@@ -38,6 +38,7 @@ class WeightsInfo:
         strides: of the backbone's maps, fine to coarse.
         out_channels: of the backbone's maps.
         head: `dict(type=..., **arguments)` of the pretext task, or None where there was none.
+        files: by argument of the head, what the file says that it names; of a reader file.
         view: arguments of the view that the head was trained on; needed to read, not to transfer.
         data: one line that names the pretraining data.
         images_seen: training images until these weights, repeats counted.
@@ -55,6 +56,7 @@ class WeightsInfo:
     strides: tuple[Stride, ...]
     out_channels: tuple[int, ...]
     head: dict[str, Any] | None = None
+    files: dict[str, str] = field(default_factory=dict)
     view: dict[str, Any] = field(default_factory=dict)
     data: str = ""
     images_seen: int = 0

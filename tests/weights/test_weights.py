@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import json
+import pickle
 
 import pytest
 import torch
+from conftest import ROOT
 from safetensors.torch import load_file, save_file
 
 from ocrpretrain import load_backbone, load_reader
 from ocrpretrain.backbones import CLIPResNet
+from ocrpretrain.data.inline import Inline
+from ocrpretrain.data.page_tokenizer import train
+from ocrpretrain.engine import pretrain
 from ocrpretrain.environment import file_sha256
 from ocrpretrain.errors import CheckpointMismatchError
+from ocrpretrain.heads import CompressionHead
 from ocrpretrain.weights.export import export, find_checkpoint
 from ocrpretrain.weights.format import (
     WeightsInfo,
@@ -123,3 +129,30 @@ def test_init_takes_claimed_prefixes_strictly(tmp_path):
     wider = torch.nn.ModuleDict({"backbone": CLIPResNet((1, 1, 1, 1), 16)})
     with pytest.raises(CheckpointMismatchError, match="shape of"):
         initialise(wider, [{"file": file, "only": ["backbone."]}])
+
+
+def test_a_reader_file_needs_no_other_file(tmp_path):
+    """Neither its charset's nor its tokenizer's."""
+    characters, reader = tmp_path / "characters.txt", tmp_path / "reader.safetensors"
+    characters.write_text("äöü\nabc\n", "utf-8")
+    options = {
+        "head.charset": str(characters), "data.train.length": 16, "data.val.length": 4,
+        "data.batch_size": 4, "data.num_workers": 0, "trainer.max_epochs": 1,
+        "logger.mode": "disabled",
+    }  # fmt: skip
+    config = ROOT / "configs" / "pretrain" / "ctc_conv-nano_8e_synthetic-words.py"
+    run = pretrain(config, options, work_dir=tmp_path / "run")
+    export(find_checkpoint(run, "last"), reader, reader=True)
+    characters.unlink()
+    assert load_reader(reader)[1].charset.characters == "äöüabc"
+
+
+def test_a_tokenizer_as_its_content(tmp_path):
+    path = tmp_path / "tokenizer.json"
+    train(["the cat sat on the mat\n"] * 20, 270, path)
+    sizes = {"max_tokens": 20, "decoder": {"width": 16, "layers": 1, "heads": 2, "hidden": 16}}
+    head = CompressionHead([8], [16], tokenizer=str(path), **sizes)
+    path.unlink()
+    again = CompressionHead([8], [16], tokenizer=Inline(head.files()["tokenizer"]), **sizes)
+    copied = pickle.loads(pickle.dumps(again.collator()))
+    assert copied.tokenizer.encode("the mat") == head.tokenizer.encode("the mat")
