@@ -14,6 +14,7 @@ from typing import Any
 from ocrpretrain import config
 from ocrpretrain.config import build, read
 from ocrpretrain.data.sources.base import Source
+from ocrpretrain.environment import file_sha256
 from ocrpretrain.errors import ConfigError
 from ocrpretrain.signature import hint
 
@@ -190,7 +191,7 @@ def _add_pretrainings(
         }
         file = str((folder / base["config"]).resolve())
         cfg = config.load(file, overrides)
-        identity = _identity("pretrain", cfg, marks(cfg["data"]))
+        identity = _identity("pretrain", cfg, marks(cfg["data"]), *_beginnings(cfg))
         steps = _pretrain_steps(cfg)
         cell = Cell("pretrain", file, overrides, labels, seed, identity, steps)
         matrix.add(cell)
@@ -235,6 +236,12 @@ def _add_finetunings(
                 continue
             matrix.add(cell)
             matrix.rows.append((cell.labels, cell.id))
+
+
+def _beginnings(cfg: Mapping[str, Any]) -> list[list[str]]:
+    """The sha256 of the weights that a pretraining begins with, where it names any; '' of none."""
+    files = [Path(entry["file"]) for entry in cfg.get("init") or ()]
+    return [[file_sha256(file) if file.is_file() else "" for file in files]] if files else []
 
 
 def _identity(*parts: Any) -> str:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import pytest
+import torch
 from conftest import EXTERNAL, ROOT
 
 from ocrpretrain.ablation.matrix import load_matrix
 from ocrpretrain.errors import ConfigError, DataError
 from ocrpretrain.results.axes import as_csv, group_by_axes, markdown
+from ocrpretrain.weights.format import WeightsInfo, write_weights
 
 CONFIG = EXTERNAL / "my_config.py"
 FINETUNE = ROOT / "configs/finetune/textdet/dbnet_clip-resnet-nano_demo_synthetic.py"
@@ -109,6 +111,18 @@ def test_shipped_files_load():
     expected |= {"clip4str-toy_components": 6 * 3, "clip4str_components": 9 * 3}
     expected |= {"compression-toy_components": 11}
     assert counts == expected
+
+
+def test_other_weights_to_begin_with_are_another_cell(tmp_path):
+    start = tmp_path / "start.safetensors"
+    info = WeightsInfo({"type": "x.Y"}, (0.1,) * 3, (0.2,) * 3, (4,), (8,))
+    overrides = {"init": [{"file": str(start)}]}
+    file = write(tmp_path / "a.py", pretrain={"config": str(CONFIG), "overrides": overrides})
+    found = {load_matrix(file).cells[0].id}
+    for value in (0.0, 1.0, 1.0):
+        write_weights(start, {"backbone.w": torch.full((2,), value)}, info)
+        found.add(load_matrix(file).cells[0].id)
+    assert len(found) == 3
 
 
 def test_rows_are_grouped_by_axis_with_the_baseline_first():
