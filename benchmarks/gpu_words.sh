@@ -27,7 +27,7 @@ python3 tools/export.py /tmp/reader --reader --which last --out /tmp/reader.safe
 cp /tmp/reader.record.json /tmp/reader/metrics.csv "$out/"
 find /tmp/reader.safetensors -size -16M -exec cp {} "$out/" \;
 nvidia-smi --query-gpu=name,driver_version --format=csv > "$out/gpu.csv"
-if [ -d "$data" ]; then
+if [ -e "$data/rec_iiit5k_test.zip" ]; then
     python3 tools/evaluate.py /tmp/reader.safetensors --results "$out/results.jsonl" --experiment gpu --words \
         "$data/rec_iiit5k_test.zip@official" "$data"/rec_{svt,ic15}_test.zip random
     python3 tools/leaderboard.py "$out/results.jsonl" --wandb disabled

@@ -45,6 +45,7 @@ MISTAKES = [
     (("export", "none"), "no such checkpoint"),
     (("convert", "none.pth", "out.safetensors"), "no such file"),
     (("read", "none.safetensors", "x.png", "--lexicon", "README.md"), "no such file"),
+    (("read", "x.safetensors", "x.png", "--lexicon", "README.md", "--half"), "take no --half"),
     (("leaderboard", "none.jsonl"), "no results yet"),
     (("check_config", "none.py"), "no such file"),
     (("ablate", "none.py"), "no such file"),

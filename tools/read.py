@@ -24,6 +24,9 @@ def main() -> None:
 
     if not args.images and not args.text:
         parser.error("give images to read, or --text")
+    no = [name for name in ("out", "upright", "half", "batch_size") if getattr(args, name)]
+    if no and (args.lexicon or args.text):
+        parser.error(f"--lexicon and --text take no --{', no --'.join(no)}")
     from ocrpretrain.reading import files
     from ocrpretrain.reading.round_trip import round_trip
 

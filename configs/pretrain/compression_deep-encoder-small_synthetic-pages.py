@@ -1,4 +1,4 @@
-# Optical compression on one GPU: the toy's pages, twice its channels, four times its batch.
+# Optical compression on one GPU: the toy's pages, wider and deeper, four times its batch.
 # Command:  python tools/pretrain.py THIS
 _base_ = ["./compression_deep-encoder-toy_8e_synthetic-pages.py"]
 

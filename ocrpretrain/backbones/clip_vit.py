@@ -87,7 +87,7 @@ class ClipViT(Backbone):
         self.transformer = Transformer(*blocks, act_layer=activation, norm_layer=cast(Any, norm))
         self.ln_post = norm(it.width)
         init_transformer(self.transformer, it.width, it.layers)
-        self._resized: tuple[tuple[int, int, int], Tensor] | None = None
+        self._resized: dict[tuple[int, int], tuple[int, Tensor]] = {}
 
     def forward(self, image: Tensor, mask: Tensor | None = None) -> Features:
         """(B, 3, H, W) normalised -> the map and the class token; the mask is handed on."""
@@ -122,13 +122,14 @@ class ClipViT(Backbone):
         table = self.positional_embedding
         if size == self.grid:
             return table
-        key = (*size, table._version)
-        if self._resized is None or self._resized[0] != key or torch.is_grad_enabled():
-            split = len(table) - self.grid[0] * self.grid[1]
-            resized = torch.cat([table[:split], resize_grid(table[split:], self.grid, size)])
-            self._resized = (key, resized.detach())
-            return resized
-        return self._resized[1]
+        version, known = self._resized.get(size, (-1, table))
+        if version == table._version and not torch.is_grad_enabled():
+            return known
+        split = len(table) - self.grid[0] * self.grid[1]
+        resized = torch.cat([table[:split], resize_grid(table[split:], self.grid, size)])
+        if not torch.is_grad_enabled():
+            self._resized[size] = (table._version, resized)
+        return resized
 
 
 class _Sizes(NamedTuple):

@@ -75,7 +75,8 @@ class Head(nn.Module, ABC):
 
     A head whose samples are each other's negatives sets `needs_whole_batch`: then a batch is never
     split into accumulated parts. `runner` is how a head that reads runs the pieces of its work; a
-    reader on a GPU sets one that replays graphs.
+    reader on a GPU sets one that replays graphs where `replays` says that pieces of `encode` and
+    `predict` never wait for the device.
 
     Args:
         in_channels: channels of each map; given by the engine.
@@ -90,6 +91,7 @@ class Head(nn.Module, ABC):
     monitor: str
     needs_whole_batch: bool = False
     runner: Runner = EAGER
+    replays: bool = False
     default_loss_weights: ClassVar[Mapping[str, float]]
 
     def __init__(

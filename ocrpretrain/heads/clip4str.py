@@ -27,7 +27,7 @@ from ocrpretrain.layers.attention import KeyValue
 from ocrpretrain.layers.clip_text import CLIPText, Text
 from ocrpretrain.layers.distributed import global_mean
 from ocrpretrain.layers.memory import Memory
-from ocrpretrain.layers.pieces import EAGER, Work, once
+from ocrpretrain.layers.pieces import Work, once
 from ocrpretrain.layers.word_decoder import WordDecoder
 from ocrpretrain.strides import Stride
 
@@ -56,10 +56,11 @@ class _Seen(NamedTuple):
 
 
 class _Told(NamedTuple):
-    """The cross branch's keys of the image, the text of all answers, and (B, S, V) logits."""
+    """The cross branch's keys of the image, the text of all answers, its keys, (B, S, V) logits."""
 
     image: list[KeyValue]
     text: Text
+    words: list[KeyValue]
     logits: Tensor
 
 
@@ -158,7 +159,11 @@ class CLIP4STRHead(WordReader):
         return global_mean(loss_M, (target_BKS != self.visual_decoder.pad_id).sum())
 
     def add_text(
-        self, seen: list[KeyValue], padding_BL: Tensor | None, text: Text
+        self,
+        seen: list[KeyValue],
+        padding_BL: Tensor | None,
+        text: Text,
+        words: list[KeyValue] | None = None,
     ) -> tuple[list[KeyValue], Tensor]:
         """The image's keys and values with those of the text, and who may look at them.
 
@@ -166,6 +171,7 @@ class CLIP4STRHead(WordReader):
             seen: (B, n, L, d) of each layer.
             padding_BL: True where the image is padding, or None.
             text: of B x K words, one per image and order.
+            words: what each layer needs of the text's tokens, where that is known.
 
         Returns:
             (B, n, L + K * T, d) of each layer, and (B, K, 1, L + K * T) bool: all look at the
@@ -175,31 +181,34 @@ class CLIP4STRHead(WordReader):
         batch, length = len(seen[0][0]), seen[0][0].shape[2]
         place_BK = text.place.view(batch, -1)
         both: list[KeyValue] = []
-        for image, own in zip(seen, self.cross_decoder.remember(text.tokens), strict=True):
+        words = words or self.cross_decoder.remember(text.tokens)
+        for image, own in zip(seen, words, strict=True):
             key, value = (x[place_BK].transpose(1, 2).flatten(2, 3) for x in own)
             both.append((torch.cat([image[0], key], 2), torch.cat([image[1], value], 2)))
         # The official code shows the padding, whose states depend on the word.
         real_BKT = (~text.padding | self.official)[place_BK]
         own_KK = torch.eye(place_BK.shape[1], dtype=torch.bool, device=real_BKT.device)
-        words = (own_KK[:, :, None] & real_BKT[:, None]).flatten(2)
-        image = words.new_ones(batch, 1, length) if padding_BL is None else ~padding_BL[:, None]
-        keep = torch.cat([image.expand(-1, len(own_KK), -1), words], 2)
+        real = (own_KK[:, :, None] & real_BKT[:, None]).flatten(2)
+        image = real.new_ones(batch, 1, length) if padding_BL is None else ~padding_BL[:, None]
+        keep = torch.cat([image.expand(-1, len(own_KK), -1), real], 2)
         return both, keep.unsqueeze(2)
 
     def branches(self, features: Features) -> Reading:
         """Both branches read, then each reads its answer again, `refine` times."""
         run, cross, text = self.runner, self.cross_decoder, self.text
         seen = run("visual", self._read(features))
-        visual = run("visual again", once(lambda: self._refine(seen)))
+        visual = [seen.logits]
+        if self.refine:
+            visual = run("visual again", once(lambda: self._refine(seen)))
         if cross is None or text is None:
             return Reading(visual[-1], None, None)
         words_NS = torch.cat(visual).argmax(-1)  # first what was read, then each refinement of it
-        if run is EAGER:
-            read = run("cross", self._correct(seen, lambda: text(words_NS)))
-        else:  # spelled on the host, encoded within the piece
+        if run.replays:  # spelled on the host, encoded within the piece
             ids_NT, cut_N = text.spell(words_NS)
             ids_NT, cut_N = run.hold("ids", ids_NT), run.hold("cut", cut_N)
             read = run("cross", self._correct(seen, lambda: text.tell(ids_NT, cut_N)))
+        else:
+            read = run("cross", self._correct(seen, lambda: text(words_NS)))
         return run("cross again", once(lambda: self._settle(seen, visual, read)))
 
     def _read(self, features: Features) -> Work[_Seen]:
@@ -221,9 +230,11 @@ class CLIP4STRHead(WordReader):
         """The cross branch, left to right, beside what the visual branch read first."""
         assert self.cross_decoder is not None
         own, text = self.cross_decoder.remember(seen.memory), encode()
-        both, keep = self.add_text(own, seen.padding, _part(text, 0, len(seen.memory)))
+        words = self.cross_decoder.remember(text.tokens)
+        first = _part(text, 0, len(seen.memory))
+        both, keep = self.add_text(own, seen.padding, first, words)
         for logits_BSV, over in self.cross_decoder.steps(both, keep[:, 0, 0]):
-            yield _Told(own, text, logits_BSV), over
+            yield _Told(own, text, words, logits_BSV), over
 
     def _settle(self, seen: _Seen, visual: list[Tensor], told: _Told) -> Reading:
         """The cross branch reads again, each time beside another answer of the visual branch."""
@@ -236,7 +247,7 @@ class CLIP4STRHead(WordReader):
             cross_BSV = _hide(cross_BSV, F.pad(over_S, (1, 0))[:-1], cross.eos_id)
         for place in range(1, len(visual)):
             text = _part(told.text, place, batch)
-            both, keep = self.add_text(told.image, seen.padding, text)
+            both, keep = self.add_text(told.image, seen.padding, text, told.words)
             cross_BSV = cross.refine(both, ids_BS, keep[:, 0, 0])
             ids_BS = cross_BSV.argmax(-1)
         cut_B = (told.text.cut.view(-1, batch) > 0).any(0)

@@ -70,7 +70,7 @@ class CTCHead(WordReader):
         pooled_BCw = (map_BChw * real_B1hw).sum(2) / real_B1hw.sum(2).clamp(min=1)
         column_BTC = self.project(pooled_BCw.mT).unflatten(2, (self.columns_per_cell, -1))
         column_BTC = self.mix(column_BTC.flatten(1, 2).mT).mT
-        columns_B = real_B1hw.amax((1, 2)).sum(1).long() * self.columns_per_cell
+        columns_B = real_B1hw.amax((1, 2)).long().sum(1) * self.columns_per_cell
         return self.classify(column_BTC).float().log_softmax(-1), columns_B
 
     def forward(self, features: Features, batch: CTCBatch) -> HeadOutput:

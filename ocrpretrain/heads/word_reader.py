@@ -22,6 +22,7 @@ class WordReader(Head):
 
     view = "word"
     monitor = "val/word_accuracy"
+    replays = True
     charset: Charset
 
     def files(self) -> dict[str, str]:

@@ -27,9 +27,9 @@ def chunked_cross_entropy(
         head_VW: the output matrix.
         target_N: ids.
         ignore_index: targets that do not count.
-        rows: positions at a time; by default at least 1024, and 16 MiB of logits.
+        rows: positions at a time; 1024 by default, or as many as 16 MiB hold where that is more.
     """
-    rows = rows or max(1024, 2**22 // len(head_VW))
+    rows = max(1024, 2**22 // len(head_VW)) if rows is None else rows
 
     def part(states: Tensor, target: Tensor) -> Tensor:
         logits = F.linear(states, head_VW).float()

@@ -71,7 +71,7 @@ class Memory(nn.Module):
             tokens_BLD = tokens_BLD + F.interpolate(coarse_BDhw, size).flatten(2).mT
         if self.norm is not None:
             place_LD = sine_grid(size, self.width, tokens_BLD.device)
-            tokens_BLD = self.norm(tokens_BLD) + place_LD
+            tokens_BLD = self.norm(tokens_BLD) + place_LD.to(tokens_BLD.dtype)
         padding = grid_mask(features.mask, *size)
         if features.prefix is not None:
             prefix_BPD = self._project(features.prefix, len(maps) - 1)

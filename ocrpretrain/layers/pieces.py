@@ -2,7 +2,9 @@
 
 A piece is what a generator does up to its next `yield` of (result so far, flag). The work ends
 where the flag, a bool on the device, says so, or is None. Between pieces the host decides; within
-one it neither waits nor launches kernels one by one.
+one it neither waits nor launches kernels one by one. Every result of a generator holds the same
+tensors, which its later pieces go on filling: what comes next was captured for these. Other tensors
+that pieces read, weights and tables, must outlive the runner and stay where they are.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from typing import Any, Protocol, TypeVar
 
 import torch
 from torch import Tensor
+from torch.utils._pytree import tree_leaves
 
 T = TypeVar("T")
 Work = Generator[tuple[T, Tensor | None], None, None]
@@ -24,7 +27,13 @@ def once(work: Callable[[], T]) -> Work[T]:
 
 
 class Runner(Protocol):
-    """How pieces are run."""
+    """How pieces are run.
+
+    Attributes:
+        replays: whether the pieces of later runs are those of the first one.
+    """
+
+    replays: bool
 
     def __call__(self, name: str, work: Work[T]) -> T:
         """The result of the piece at which the work ends.
@@ -42,6 +51,8 @@ class Runner(Protocol):
 
 class Eager:
     """Runs pieces as they come."""
+
+    replays = False
 
     def __call__(self, name: str, work: Work[T]) -> T:
         for result, over in work:
@@ -61,8 +72,10 @@ class CUDAGraphs:
 
     All runs must have inputs of the same shapes, and what differs between them must have gone
     through `hold`. Results are overwritten by the next run. Run the same work eagerly before, so
-    that the libraries have made what they need.
+    that the libraries have made what they need. Capturing a piece waits for the device.
     """
+
+    replays = True
 
     def __init__(self) -> None:
         self.pool: Any = torch.cuda.graph_pool_handle()
@@ -70,14 +83,17 @@ class CUDAGraphs:
         self.held: dict[str, Tensor] = {}
 
     def __call__(self, name: str, work: Work[T]) -> T:
-        if name not in self.stages:
-            self.stages[name] = _Stage(work, self.pool)
-        return self.stages[name].run()
+        stage = self.stages.pop(name, None) or _Stage(work, self.pool)
+        result = stage.run()
+        self.stages[name] = stage  # not where a capture failed: its generator is over
+        return result
 
     def hold(self, name: str, value: Tensor) -> Tensor:
         if name not in self.held:
             self.held[name] = value.clone()
-        return self.held[name].copy_(value, non_blocking=True)
+        held = self.held[name]
+        assert (held.shape, held.dtype) == (value.shape, value.dtype), f"{name} has another shape"
+        return held.copy_(value, non_blocking=True)
 
 
 class _Stage:
@@ -93,9 +109,16 @@ class _Stage:
             if place == len(self.graphs):
                 graph = torch.cuda.CUDAGraph()
                 with torch.cuda.graph(graph, pool=self.pool):
-                    self.found.append(next(self.work))
+                    found = next(self.work)
                 self.graphs.append(graph)
+                self.found.append(found)
+                assert _places(found[0]) == _places(self.found[0][0]), "results moved"
             self.graphs[place].replay()
             result, over = self.found[place]
             if over is None or over.item():
                 return result
+
+
+def _places(result: Any) -> list[int]:
+    """Where the tensors of a result lie."""
+    return [leaf.data_ptr() for leaf in tree_leaves(result) if isinstance(leaf, Tensor)]

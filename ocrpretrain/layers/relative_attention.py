@@ -22,7 +22,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 # At a time: 4 MiB in float32, which stay in a CPU's cache; elsewhere few launches count for more.
 LOGITS = {"cpu": 2**20, "cuda": 2**26}
 LONGEST = 256  # channels of a head that fused attention takes
-# cuDNN's takes values that are shorter than keys, the others with zeros in the rest.
+# That take values that are shorter than keys.
 FUSED = [SDPBackend.CUDNN_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
 
 
@@ -44,9 +44,13 @@ def relative_attention(
 
 
 def lengthened(
-    q_NnLd: Tensor, k_NnLd: Tensor, v_NnLd: Tensor, rel: tuple[Tensor, Tensor]
+    q_NnLd: Tensor,
+    k_NnLd: Tensor,
+    v_NnLd: Tensor,
+    rel: tuple[Tensor, Tensor],
+    kernels: list[SDPBackend] = FUSED,
 ) -> Tensor:
-    """`relative_attention` as one product of longer queries and keys."""
+    """`relative_attention` as one product of longer queries and keys, by the first kernel."""
     rows, columns, room = rel[0].shape[-1], rel[1].shape[-1], q_NnLd.shape[:2]
     zeros = -(q_NnLd.shape[-1] + rows + columns) % 8  # lengths that the kernels take
     row, column = (torch.eye(cells, device=k_NnLd.device) for cells in (rows, columns))
@@ -55,7 +59,7 @@ def lengthened(
     nothing = q_NnLd.new_zeros(zeros).expand(*q_NnLd.shape[:-1], -1)
     query = torch.cat([q_NnLd * q_NnLd.shape[-1] ** -0.5, *rel, nothing], -1)
     key = torch.cat([k_NnLd, place_LP.expand(*room, -1, -1)], -1)
-    with sdpa_kernel(FUSED, set_priority=True):
+    with sdpa_kernel(kernels, set_priority=True):
         return F.scaled_dot_product_attention(query, key, v_NnLd, scale=1.0)
 
 

@@ -214,7 +214,7 @@ class WordDecoder(nn.Module):
                     content = layer(content, query, own, other)
             logits[:, step] = self.head(self.norm(x))[:, 0]
             last = logits[:, step : step + 1].argmax(-1)
-            if check_every and step % check_every == check_every - 1:
+            if check_every and step % check_every == check_every - 1 and step + 1 < steps:
                 yield logits, (logits[:, : step + 1].argmax(-1) == self.eos_id).any(1).all()
         yield logits, None
 

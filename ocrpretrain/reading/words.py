@@ -56,7 +56,7 @@ class WordFileReader:
         backbone, head = load_reader(weights)
         place: dict[str, Any] = {"device": self.device, "dtype": torch.bfloat16 if half else None}
         self.backbone, self.head = backbone.to(**place), head.to(**place)
-        self.runners: dict[torch.Size, Runner] = {}
+        self.runners: dict[tuple[torch.Size, bool], Runner] = {}
         if self.head.view != "word":
             raise CheckpointMismatchError(f"{weights}: its head reads no words; see --lexicon")
         self.view = VIEWS["word"](**{**read_info(weights).view, "train": False})
@@ -100,7 +100,6 @@ class WordFileReader:
             raise ConfigError(f"{type(self.head).__name__} draws no attention; leave --save out")
         sample = self.samples(item)[0]
         batch = move_data_to_device(self.collate([sample]), self.device)
-        self.head.runner = EAGER
         features = self.head.encode(self.backbone, batch)
         found = self.head.predict(features, batch)
         text, _ = found.branches.get("visual", [(found.texts[0], 0.0)])[0]
@@ -117,27 +116,32 @@ class WordFileReader:
 
     @torch.no_grad()
     def _answers(self, samples: list[Sample]) -> Iterator[Answer]:
-        batch = self.collate(samples)
-        run = self.head.runner = self._runner(batch["image"].shape)
-        for name in ("image", "mask"):
-            if batch.get(name) is not None:
-                batch[name] = run.hold(name, batch[name].to(self.device))
-        features = run("encode", once(lambda: self.head.encode(self.backbone, batch)))
-        found = self.head.predict(features, batch)
+        batch = move_data_to_device(self.collate(samples), self.device)
+        masked = batch.get("mask") is not None
+        run = self._runner(batch["image"].shape, masked)
+        for name in ("image", *["mask"] * masked):
+            batch[name] = run.hold(name, batch[name])
+        try:
+            self.head.runner = run
+            features = run("encode", once(lambda: self.head.encode(self.backbone, batch)))
+            found = self.head.predict(features, batch)
+        finally:
+            self.head.runner = EAGER
         self.counts.update(found.counts)
         for place, sample in enumerate(samples):
             branches = {name: answers[place] for name, answers in found.branches.items()}
             yield Answer(sample.id, found.texts[place], found.scores[place], "", branches)
 
-    def _runner(self, shape: torch.Size) -> Runner:
+    def _runner(self, shape: torch.Size, masked: bool) -> Runner:
         """A first whole batch runs eagerly, later ones of its shape as graphs."""
-        if self.device.type == "cpu" or shape[0] != self.batch_size:
+        key = (shape, masked)
+        if self.device.type == "cpu" or not self.head.replays or shape[0] != self.batch_size:
             return EAGER
-        if shape not in self.runners:
-            self.runners[shape] = EAGER
-        elif self.runners[shape] is EAGER:
-            self.runners[shape] = CUDAGraphs()
-        return self.runners[shape]
+        if key not in self.runners:
+            self.runners[key] = EAGER
+        elif self.runners[key] is EAGER:
+            self.runners[key] = CUDAGraphs()
+        return self.runners[key]
 
 
 def as_word(image: np.ndarray, name: str) -> AnnotatedImage:

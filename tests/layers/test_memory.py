@@ -65,3 +65,11 @@ def test_cells_tell_where_they_are():
 def test_wrong_strides(width, stride):
     with pytest.raises(ConfigError, match="no map of stride"):
         Memory((4, 6, 8), (4, 8, 16), width, stride)
+
+
+def test_positions_keep_half_precision():
+    memory, seen = Memory((4, 6, 8), (4, 8, 16), 12, positions=True), features()
+    halves = seen._replace(maps=tuple(x.bfloat16() for x in seen.maps))
+    whole, half = memory(seen)[0], memory.bfloat16()(halves)[0]
+    assert half.dtype == torch.bfloat16
+    assert (half.float() - whole).norm() < 0.02 * whole.norm()
