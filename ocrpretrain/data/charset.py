@@ -35,9 +35,9 @@ class Charset:
             ConfigError: neither a known name nor a file, or a character listed twice.
         """
         key = str(name)
-        if key in NAMED:
-            return cls(NAMED[key])
         if not isinstance(name, Inline):
+            if key in NAMED:
+                return cls(NAMED[key])
             if not Path(key).is_file():
                 raise ConfigError(f"charset {key!r} is neither {', '.join(NAMED)} nor a file")
             name = Path(key).read_text("utf-8-sig")
@@ -48,8 +48,8 @@ class Charset:
         return cls(characters)
 
     def files(self) -> dict[str, str]:
-        """What a file says that named this set, for `Head.files`."""
-        return {} if self.characters in NAMED.values() else {"charset": self.characters}
+        """What a file says that names this set, for `Head.files`."""
+        return {"charset": self.characters}
 
     def __len__(self) -> int:
         return len(self.characters)

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ocrpretrain.data.charset import Charset
+from ocrpretrain.data.inline import Inline
 from ocrpretrain.errors import ConfigError
 
 
@@ -15,6 +16,13 @@ def test_named_sets(size):
     charset = Charset.load(size)
     assert len(charset) == len(set(charset.characters)) == size
     assert charset.vocab_size == size + 3
+
+
+def test_the_content_of_a_file_is_no_name():
+    """Two characters, not the set of 36; and a file may say what a named set is."""
+    assert Charset.load(Inline("36")).characters == "36"
+    named = Charset.load(94)
+    assert Charset.load(Inline(named.files()["charset"])) == named
 
 
 def test_oclips_ids():
