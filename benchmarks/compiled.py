@@ -10,7 +10,8 @@ import argparse
 import time
 
 import torch
-from reading import SIZES, Model, seconds_each, training
+from reading import seconds_each
+from reading_forms import SIZES, Model, training
 from torch._dynamo.utils import counters
 
 

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from ocrpretrain.backbones.base import CLIP_MEAN, CLIP_STD, Backbone, Features
 from ocrpretrain.errors import ConfigError
+from ocrpretrain.layers.conv_stem import conv_stem
 from ocrpretrain.layers.positions import resize_grid
 from ocrpretrain.layers.text_tower import init_transformer
 
@@ -75,7 +76,7 @@ class ClipViT(Backbone):
         self.out_channels, self.strides = (it.width,), (self.size_divisor,)
         scale, norm = it.width**-0.5, partial(nn.LayerNorm, eps=eps)
         if stem == "conv":
-            self.conv1: nn.Module = _stem(it.patch, it.width)
+            self.conv1: nn.Module = conv_stem(it.patch, it.width)
         else:
             self.conv1 = nn.Conv2d(3, it.width, it.patch, it.patch, bias=False)
         self.class_embedding = nn.Parameter(scale * torch.randn(it.width)) if class_token else None
@@ -175,21 +176,3 @@ def _model(name: str) -> dict[str, Any]:
 
 def _pair(value: int | Sequence[int]) -> tuple[int, int]:
     return (value, value) if isinstance(value, int) else (int(value[0]), int(value[1]))
-
-
-def _stem(patch: tuple[int, int], width: int) -> nn.Sequential:
-    """3 x 3 convolutions of stride 2, in a direction that needs fewer of stride 1 at the end."""
-    counts = [side.bit_length() - 1 for side in patch]
-    if any(side != 2**count for side, count in zip(patch, counts, strict=True)):
-        raise ConfigError(f"ClipViT: stem='conv' needs a patch of powers of 2, found {patch}")
-    layers, before, depth = [], 3, max(counts)
-    for place in range(depth):
-        after = width // 2 ** (depth - 1 - place)
-        stride = (1 + (place < counts[0]), 1 + (place < counts[1]))
-        layers += [
-            nn.Conv2d(before, after, 3, stride, 1, bias=False),
-            nn.BatchNorm2d(after),
-            nn.ReLU(True),
-        ]
-        before = after
-    return nn.Sequential(*layers, nn.Conv2d(width, width, 1))

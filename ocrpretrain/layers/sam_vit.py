@@ -6,12 +6,13 @@ Shapes: B images, h, w patches of height and width, C channels, n heads, d chann
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import cast
+from typing import Literal, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ocrpretrain.layers.conv_stem import conv_stem
 from ocrpretrain.layers.positions import resize_grid
 from ocrpretrain.layers.relative_attention import relative_attention, relative_terms, resize_table
 
@@ -100,6 +101,10 @@ class SAMViT(nn.Module):
         grid: side of the nominal grid, which the position tables are for (64: 1024 pixels).
         patch: side of a patch.
         mlp_ratio: hidden channels of the MLPs over C.
+        stem: 'patch', one convolution per patch, as published; or 'conv', see `conv_stem`.
+
+    Raises:
+        ConfigError: see `conv_stem`.
     """
 
     def __init__(
@@ -113,10 +118,13 @@ class SAMViT(nn.Module):
         grid: int = 64,
         patch: int = 16,
         mlp_ratio: float = 4.0,
+        stem: Literal["patch", "conv"] = "patch",
     ) -> None:
         super().__init__()
         self.out_channels = out_channels
-        self.patch_embed = nn.ModuleDict({"proj": nn.Conv2d(3, width, patch, patch)})
+        conv = stem == "conv"
+        embed = conv_stem((patch, patch), width) if conv else nn.Conv2d(3, width, patch, patch)
+        self.patch_embed = nn.ModuleDict({"proj": embed})
         self.pos_embed = nn.Parameter(torch.zeros(1, grid, grid, width))
         nn.init.trunc_normal_(self.pos_embed, std=0.02)
         sides = [(grid, 0) if i in global_blocks else (window, window) for i in range(depth)]
