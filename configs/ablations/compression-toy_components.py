@@ -1,11 +1,11 @@
 # What optical compression is made of, as far as 2 CPU cores have it: one change at a time.
 # python tools/ablate.py configs/ablations/compression-toy_components.py
-# The text-pretrained decoder's file is the control's own: a run with head.sees='nothing', exported
-# with --reader to runs/text.safetensors.
+# runs/text.safetensors is a run with head.sees='nothing', exported with --reader.
 _type = "ocrpretrain.backbones."
-_sam = dict(width=128, depth=4, heads=4, global_blocks=(1, 3), out_channels=64, window=8, grid=16)
-_vit = dict(patch=(16, 16), width=192, layers=4, heads=6)
-pretrain = dict(config="../pretrain/compression_deep-encoder-toy_8e_synthetic-pages.py", seeds=[0])
+_sam = dict(width=96, depth=2, heads=3, global_blocks=(1,), out_channels=64, window=8, grid=16,
+            stem="conv")  # fmt: skip
+_vit = dict(patch=(16, 16), width=96, layers=3, heads=3, stem="conv")
+pretrain = dict(config="../pretrain/compression_deep-encoder-toy_12e_synthetic-pages.py", seeds=[0])
 axes = dict(
     parts={
         "DeepEncoder, 8 tokens": {},
@@ -20,8 +20,9 @@ axes = dict(
         "text-pretrained decoder": {
             "init": [dict(file="runs/text.safetensors", only=["head.decoder."])]
         },
+        "patches as stem": {"backbone.sam.stem": "patch"},
         "dual tower": {
-            "backbone": dict(_delete_=True, type=_type + "DualTower", sam=_sam, compressed=192,
+            "backbone": dict(_delete_=True, type=_type + "DualTower", sam=_sam, compressed=96,
                              vit=dict(_vit, size=(64, 128))),
         },
         "tiles": {
