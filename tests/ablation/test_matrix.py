@@ -109,7 +109,7 @@ def test_shipped_files_load():
     # 5 parts x 3 seeds of pretraining, each finetuned 3 times, and 3 random ones
     expected = {"oclip-toy_components": 9, "oclip-toy_official": 6, "oclip_components": 15 * 4 + 3}
     expected |= {"clip4str-toy_components": 6 * 3, "clip4str_components": 9 * 3}
-    expected |= {"compression-toy_components": 11}
+    expected |= {"compression-toy_components": 12}
     assert counts == expected
 
 
