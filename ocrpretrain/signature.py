@@ -100,7 +100,7 @@ def argument_errors(
             annotation = annotations.get(key, Any)
             judged = complete or (isinstance(value, SCALARS) and annotation in SCALARS)
             if judged and not matches(value, annotation):
-                wanted = getattr(annotations[key], "__name__", None) or str(annotations[key])
+                wanted = _spell(annotations[key])
                 errors.append((key, f"{name} wants {wanted}, found {value!r}"))
         elif not is_open:
             errors.append((key, f"{name} takes no such argument{hint(key, set(named) - given)}"))
@@ -108,6 +108,12 @@ def argument_errors(
         if parameter.default is parameter.empty and key not in arguments and key not in given:
             errors.append((key, f"{name} needs this argument"))
     return errors
+
+
+def _spell(annotation: Any) -> str:
+    """int, Literal['a', 'b'], Optional[str]."""
+    plain = typing.get_origin(annotation) is None and getattr(annotation, "__name__", None)
+    return plain or str(annotation).replace("typing.", "").replace("collections.abc.", "")
 
 
 def _annotations(target: Callable[..., Any]) -> dict[str, Any]:

@@ -63,6 +63,7 @@ MISTAKES = [
     ("optimzer = dict(lr=1)", "optimzer", "Did you mean 'optimizer'?"),
     ("_optimizers = dict(lr=1)", "_optimizers", "Did you mean 'optimizer'?"),
     ("head = dict(embed_dims=3)", "head.embed_dims", "Did you mean 'embed_dim'?"),
+    ("head = dict(compat='offical')", "head.compat", "Literal['official']"),
     ("head = dict(embed_dim='x')", "head.embed_dim", "wants int, found 'x'"),
     ("head = dict(embed_dim=True)", "head.embed_dim", "wants int, found True"),
     ("head = dict(in_channels=(1,))", "head.in_channels", "set by the engine"),

@@ -29,6 +29,10 @@ def main() -> None:
     parser.add_argument("--deep-encoder", action="store_true",
                         help="write a CLIP transformer as a part of a DeepEncoder")  # fmt: skip
     args = parser.parse_args()
+    if args.to and (args.statistics or args.model or args.deep_encoder):
+        parser.error("--statistics, --model and --deep-encoder are for weights of other projects")
+    if args.base and args.to != "open_clip":
+        parser.error("--base is for --to open_clip")
 
     from ocrpretrain.weights.exchange import export_weights, import_weights
 

@@ -26,6 +26,8 @@ def main() -> None:
             raise ConfigError("--test is for detectors; a reader file has --words or --pages")
         own = (args.run, args.words, args.pages)
         return print(report(*own, args.results, args.experiment, args.upright))
+    if args.upright:
+        parser.error("--upright is for words")
     from ocrpretrain.transfer.evaluate import evaluate
 
     record = evaluate(args.run, args.results, args.experiment, args.test)

@@ -27,6 +27,8 @@ def main() -> None:
     no = [name for name in ("out", "upright", "half", "batch_size") if getattr(args, name)]
     if no and (args.lexicon or args.text):
         parser.error(f"--lexicon and --text take no --{', no --'.join(no)}")
+    if args.text and (args.images or args.lexicon or args.save):
+        parser.error("--text takes no images, no --lexicon and no --save")
     from ocrpretrain.reading import files
     from ocrpretrain.reading.round_trip import round_trip
 

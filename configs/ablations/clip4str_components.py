@@ -4,6 +4,9 @@ _text = "head.text.tower."
 _tables = [_text + "token_embedding", _text + "positional_embedding"]
 _blocks = [f"{_text}transformer.resblocks.{i}." for i in range(12)]
 _clip = dict(file="clip.safetensors")
+_tokens = ["backbone.class_embedding", "backbone.positional_embedding"]
+_but_patches = _tokens + [f"backbone.{part}." for part in ("ln_pre", "transformer", "ln_post")]
+_but_patches += ["head.memory.", "head.text."]
 pretrain = dict(config="../pretrain/clip4str_vit-b-16_16e_synthetic-words.py", seeds=[0, 1, 2])
 axes = dict(
     parts={
@@ -21,7 +24,7 @@ axes = dict(
         "2 refinements": {"head.refine": 2},
         "convolutional stem": {
             "backbone.stem": "conv",
-            "init": [dict(_clip, only=["backbone.transformer.", "head.memory.", "head.text."])],
+            "init": [dict(_clip, only=_but_patches)],
         },
     },
 )

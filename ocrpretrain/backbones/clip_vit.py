@@ -88,7 +88,7 @@ class ClipViT(Backbone):
         self.transformer = Transformer(*blocks, act_layer=activation, norm_layer=cast(Any, norm))
         self.ln_post = norm(it.width)
         init_transformer(self.transformer, it.width, it.layers)
-        self._resized: dict[tuple[int, int], tuple[int, Tensor]] = {}
+        self._resized: dict[tuple[int, int], tuple[object, Tensor]] = {}
 
     def forward(self, image: Tensor, mask: Tensor | None = None) -> Features:
         """(B, 3, H, W) normalised -> the map and the class token; the mask is handed on."""
@@ -123,13 +123,14 @@ class ClipViT(Backbone):
         table = self.positional_embedding
         if size == self.grid:
             return table
-        version, known = self._resized.get(size, (-1, table))
-        if version == table._version and not torch.is_grad_enabled():
+        state = (table._version, table.device, table.dtype)
+        before, known = self._resized.get(size, (None, table))
+        if before == state and not torch.is_grad_enabled():
             return known
         split = len(table) - self.grid[0] * self.grid[1]
         resized = torch.cat([table[:split], resize_grid(table[split:], self.grid, size)])
         if not torch.is_grad_enabled():
-            self._resized[size] = (table._version, resized)
+            self._resized[size] = (state, resized)
         return resized
 
 

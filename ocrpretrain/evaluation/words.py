@@ -9,7 +9,7 @@ none of the set, is left out and counted.
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from rapidfuzz.distance import Levenshtein
@@ -93,21 +93,3 @@ def count(pairs: Iterable[tuple[str, str]], characters: int = 36) -> WordCounts:
     """
     charset = Charset.load(characters)
     return sum((compare(*pair, charset) for pair in pairs), WordCounts())
-
-
-def score_sets(
-    sets: Mapping[str, Iterable[tuple[str, str]]],
-) -> dict[str, dict[int, WordCounts]]:
-    """Counts per set and protocol, and under 'mean' those of all words together.
-
-    The mean of accuracies weighted by the numbers of words is the accuracy of all words.
-    """
-    scores = {
-        name: {characters: count(pairs, characters) for characters in PROTOCOLS}
-        for name, pairs in ((name, list(pairs)) for name, pairs in sets.items())
-    }
-    total = {
-        characters: sum((score[characters] for score in scores.values()), WordCounts())
-        for characters in PROTOCOLS
-    }
-    return {**scores, "mean": total}

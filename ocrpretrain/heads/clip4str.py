@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
-import open_clip
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -24,7 +23,7 @@ from ocrpretrain.heads.base import HeadOutput, Prediction
 from ocrpretrain.heads.orders_batch import OrdersBatch, OrdersCollator
 from ocrpretrain.heads.word_reader import WordReader
 from ocrpretrain.layers.attention import KeyValue
-from ocrpretrain.layers.clip_text import CLIPText, Text
+from ocrpretrain.layers.clip_text import CLIP_CONTEXT, CLIPText, Text, tower_sizes
 from ocrpretrain.layers.distributed import global_mean
 from ocrpretrain.layers.memory import Memory
 from ocrpretrain.layers.pieces import Work, once
@@ -80,7 +79,7 @@ class CLIP4STRHead(WordReader):
         layers: of the decoders.
         dropout: of the decoders.
         max_label_length: longer labels are left out of the loss, and counted.
-        orders: in which each word is learned (K).
+        orders: in which each word is learned (K): 1, or an even number, half of them mirrored.
         refine: how often the answer is read again, each character from all others.
         cross_branch: False is PARSeq.
         text: an open_clip model's name, or width, heads and layers of the text tower.
@@ -90,7 +89,7 @@ class CLIP4STRHead(WordReader):
             padding to the cross branch, and lets that branch read as long as the visual one.
 
     Raises:
-        ConfigError: a text tower that open_clip does not know or whose width is not `width`.
+        ConfigError: numbers that make no sense, a text tower that open_clip does not know.
     """
 
     default_loss_weights = {"visual": 1.0, "cross": 1.0}
@@ -121,13 +120,27 @@ class CLIP4STRHead(WordReader):
         self.orders, self.refine, self.official = orders, refine, compat == "official"
         self.answer = answer if cross_branch else "visual"
         self.memory = Memory(in_channels, strides, width, stride, positions)
+        self._check(heads, context)
         sizes = (self.memory.width, heads, layers, len(self.charset), max_label_length + 1)
         self.visual_decoder = WordDecoder(*sizes, dropout=dropout)
         self.cross_decoder = self.text = None
         if cross_branch:
             self.cross_decoder = WordDecoder(*sizes, dropout=dropout)
             sizes = {"embed_dim": self.memory.width, "context": context, "official": self.official}
-            self.text = CLIPText(self.charset, **_tower(text), **sizes)
+            self.text = CLIPText(self.charset, **tower_sizes(text), **sizes)
+
+    def _check(self, heads: int, context: int) -> None:
+        """All wrong numbers at once."""
+        width, longest, orders = self.memory.width, self.max_label_length, self.orders
+        rules = [
+            (longest > 0, f"max_label_length: 1 or more, found {longest}"),
+            (orders == 1 or orders in range(2, 1000, 2), f"orders: 1 or even, found {orders}"),
+            (self.refine >= 0, f"refine: 0 or more, found {self.refine}"),
+            (heads > 0 and width % heads == 0, f"heads: {heads} do not divide the width {width}"),
+            (3 <= context <= CLIP_CONTEXT, f"context: 3 to {CLIP_CONTEXT}, found {context}"),
+        ]
+        if wrong := [f"head.{message}" for holds, message in rules if not holds]:
+            raise ConfigError("\n".join(wrong))
 
     def collator(self) -> OrdersCollator:
         return OrdersCollator(self.charset, self.max_label_length, self.orders)
@@ -308,14 +321,3 @@ def _hide(logits_BSV: Tensor, steps_S: Tensor, eos_id: int) -> Tensor:
     """At these steps nothing but EOS may be answered."""
     others_V = torch.arange(logits_BSV.shape[2], device=steps_S.device) != eos_id
     return logits_BSV.masked_fill(steps_S[:, None] & others_V, -torch.inf)
-
-
-def _tower(text: str | Mapping[str, Any]) -> dict[str, Any]:
-    """Width, heads, layers and activation of a text tower."""
-    if not isinstance(text, str):
-        return {"quick_gelu": False, **text}
-    config = open_clip.get_model_config(text)
-    if config is None or "hf_model_name" in config["text_cfg"]:
-        raise ConfigError(f"head.text: open_clip has no model {text!r} with CLIP's text tower")
-    sizes = {name: config["text_cfg"][name] for name in ("width", "heads", "layers")}
-    return {**sizes, "quick_gelu": config.get("quick_gelu", False)}

@@ -78,8 +78,8 @@ class OrdersCollator:
         """The tensors of words and their orders."""
         bos, pad = len(self.charset) + 1, len(self.charset) + 2
         longest = drawn.shape[1] - 1
-        steps = next((s for s in STEPS if longest <= s <= self.max_label_length + 1), longest)
-        steps = min(steps, self.max_label_length + 1)
+        most = self.max_label_length + 1
+        steps = next((s for s in STEPS if longest <= s <= most), most)
         rows = torch.full((len(ids), steps + 1), pad)
         rows[:, 0] = bos
         for row, word in zip(rows, ids, strict=True):

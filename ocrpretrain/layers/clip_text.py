@@ -6,10 +6,11 @@ channels.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
+import open_clip
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -17,6 +18,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from ocrpretrain.data.charset import DIGITS_LOWER, Charset
 from ocrpretrain.data.tokenizer import clip_ids
+from ocrpretrain.errors import ConfigError
 from ocrpretrain.layers.byte_pairs import END, START, VOCABULARY, BytePairs
 from ocrpretrain.layers.text_tower import TextTower
 
@@ -129,7 +131,10 @@ class CLIPText(nn.Module):
 
     def _known(self, words: list[str], ids_UT: Tensor) -> Tensor:
         """The tokens of words, those that were encoded before from memory."""
-        state = (ids_UT.device, *(parameter._version for parameter in self.parameters()))
+        kind = self.text_projection.dtype
+        if torch.is_autocast_enabled(ids_UT.device.type):
+            kind = torch.get_autocast_dtype(ids_UT.device.type)
+        state = (ids_UT.device, kind, *(parameter._version for parameter in self.parameters()))
         if state != self._state or len(self._memory) > MEMORY:
             self._state, self._memory = state, {}
         new = [place for place, word in enumerate(words) if word not in self._memory]
@@ -139,6 +144,24 @@ class CLIPText(nn.Module):
             ):
                 self._memory[words[place]] = tokens if self.official else tokens[~behind]
         return pad_sequence([self._memory[word] for word in words], batch_first=True)
+
+
+def tower_sizes(text: str | Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments of `CLIPText`: width, heads, layers and activation of a text tower.
+
+    Args:
+        text: an open_clip model's name, or the numbers.
+
+    Raises:
+        ConfigError: a name that open_clip does not know, or of another kind of text tower.
+    """
+    if not isinstance(text, str):
+        return {"quick_gelu": False, **text}
+    config = open_clip.get_model_config(text)
+    if config is None or "hf_model_name" in config["text_cfg"]:
+        raise ConfigError(f"head.text: open_clip has no model {text!r} with CLIP's text tower")
+    sizes = {name: config["text_cfg"][name] for name in ("width", "heads", "layers")}
+    return {**sizes, "quick_gelu": config.get("quick_gelu", False)}
 
 
 def _behind_end(ids_UT: Tensor) -> Tensor:

@@ -18,7 +18,9 @@ HALF_OF_FOUR = (0, 3, 4, 6, 9, 10, 12, 16, 17, 18, 19, 21)
 
 
 def draw_orders(characters: int, count: int, rng: np.random.Generator) -> np.ndarray:
-    """Distinct orders of a word: left to right, right to left, and random ones with mirror images.
+    """Orders of a word: left to right, right to left, and random ones with mirror images.
+
+    Distinct up to four characters; drawn of longer words, so that two may happen to be equal.
 
     Args:
         characters: T, at least 1.

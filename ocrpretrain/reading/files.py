@@ -24,6 +24,7 @@ from ocrpretrain.weights.format import read_info
 
 PathLike = str | os.PathLike[str]
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
+BEGINNING = '{"file": "'  # of a line of ours
 
 
 def read(
@@ -59,6 +60,8 @@ def read(
     paths = find_images(images)
     name = file_sha256(Path(weights))[:12] + "-upright" * upright + "-half" * half
     known = _known(Path(out), name) if out else set()
+    if out:
+        Path(out).parent.mkdir(parents=True, exist_ok=True)
     fresh = [path for path in paths if _spell(path, out) not in known]
     unreadable: list[str] = []
     drawn: set[Path] = set()
@@ -121,7 +124,7 @@ def find_images(images: Sequence[PathLike]) -> list[Path]:
         found += inside if path.is_dir() else [path]
     if wrong:
         raise DataError("\n".join(wrong))
-    return found
+    return list(dict.fromkeys(found))
 
 
 def _open(paths: list[Path], unreadable: list[str]) -> Iterator[AnnotatedImage]:
@@ -135,15 +138,27 @@ def _open(paths: list[Path], unreadable: list[str]) -> Iterator[AnnotatedImage]:
 
 
 def _known(out: Path, reader: str) -> set[str]:
-    """Pictures of whole lines; a half one, of a run that was killed, is cut off."""
-    text = out.read_text("utf-8") if out.exists() else ""
-    whole = text[: text.rfind("\n") + 1]
-    if whole != text:
-        out.write_text(whole, "utf-8")
-    rows = [json.loads(line) for line in whole.split("\n") if line]
-    if others := {row.get("reader") for row in rows} - {reader}:
+    """Pictures of whole lines; a half one, of a run that was killed, is cut off.
+
+    Raises:
+        DataError: another reader wrote the file, or none.
+    """
+    if not out.exists():
+        return set()
+    try:
+        *lines, half = out.read_text("utf-8").split("\n")
+        rows = [json.loads(line) for line in lines]
+        others = {row["reader"] for row in rows} - {reader}
+        known = {row["file"] for row in rows}
+        if not (half.startswith(BEGINNING) or BEGINNING.startswith(half)):
+            raise ValueError(half)
+    except (ValueError, LookupError, TypeError):
+        raise DataError(f"{out}: holds other things than lines of a reader; see --out") from None
+    if others:
         raise DataError(f"{out} was written by other readers, {others}, not {reader}: see --out")
-    return {row["file"] for row in rows}
+    if half:
+        out.write_text("".join(line + "\n" for line in lines), "utf-8")
+    return known
 
 
 def open_reader(
@@ -152,10 +167,15 @@ def open_reader(
     """The reader that a file's head asks for."""
     info = read_info(weights)
     spec = info.head
-    size: dict[str, Any] = {"batch_size": batch_size} if batch_size else {}
+    size: dict[str, Any] = {} if batch_size is None else {"batch_size": batch_size}
+    if batch_size is not None and batch_size < 1:
+        raise ConfigError(f"--batch-size: 1 or more, found {batch_size}")
     head: Any = resolve(spec["type"]) if spec else None
     if head is None or head.view != "page":
-        return WordFileReader(weights, upright, half=half, **size)
+        reader = WordFileReader(weights, upright, half=half, **size)
+        if save:
+            reader.check_attention()
+        return reader
     if upright or save or half:
         raise ConfigError(f"{weights} reads pages: --upright, --save and --half are for words")
     if spec is not None and spec.get("sees", "page") != "page":

@@ -14,7 +14,7 @@ from ocrpretrain.data.sources.base import AnnotatedImage
 from ocrpretrain.data.sources.files import FileStore
 from ocrpretrain.data.views import VIEWS, Sample
 from ocrpretrain.drawing import draw_attention, tile
-from ocrpretrain.errors import DataError
+from ocrpretrain.errors import CheckpointMismatchError, DataError
 from ocrpretrain.weights.build import load_reader
 from ocrpretrain.weights.format import read_info
 
@@ -50,7 +50,7 @@ class LexiconReader:
             longest word.
 
     Raises:
-        CheckpointMismatchError: not a reader file.
+        CheckpointMismatchError: not a reader file, or of a head that ranks nothing.
         DataError: no label that the head can read.
     """
 
@@ -58,6 +58,9 @@ class LexiconReader:
         self.backbone, self.head = load_reader(weights)
         self.view = VIEWS[self.head.view](**{**read_info(weights).view, "train": False})
         self.collator: Any = self.head.collator()
+        if not hasattr(self.collator, "lexicon"):
+            kind = type(self.head).__name__
+            raise CheckpointMismatchError(f"{weights}: {kind} ranks nothing; leave --lexicon out")
         known = self.collator.lexicon(list(lexicon))["text"]
         self.unreadable = [label for label, words in zip(lexicon, known, strict=True) if not words]
         pairs = zip(lexicon, known, strict=True)

@@ -32,7 +32,7 @@ def open_set(spec: str) -> WordSet:
             name stands in that of the file, and with the label `text`; or 'random'.
 
     Raises:
-        DataError: nothing there, or words that are not one per picture.
+        DataError: nothing there.
     """
     if spec == RANDOM:
         text = Texts(numbers=0.0, random=1.0)

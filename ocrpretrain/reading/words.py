@@ -13,11 +13,11 @@ import torch
 from lightning.fabric.utilities import move_data_to_device
 
 from ocrpretrain.backbones import ClipViT
-from ocrpretrain.data.rectify import croppable
+from ocrpretrain.data.rectify import croppable, cut_word
 from ocrpretrain.data.sources.base import AnnotatedImage, Source, Word
 from ocrpretrain.data.views import VIEWS, Sample
 from ocrpretrain.drawing import draw_attention, draw_words, tile
-from ocrpretrain.errors import CheckpointMismatchError, ConfigError
+from ocrpretrain.errors import CheckpointMismatchError, ConfigError, DataError
 from ocrpretrain.evaluation.word_scores import Answer
 from ocrpretrain.heads.base import Head
 from ocrpretrain.layers.pieces import EAGER, CUDAGraphs, Runner, once
@@ -38,7 +38,7 @@ class WordFileReader:
         batch_size: pictures at a time.
         half: compute in bfloat16.
 
-    On a GPU, whole batches are replayed as CUDA graphs from the second one on.
+    On a GPU, whole batches of a shape are CUDA graphs from the second one on.
 
     Attributes:
         counts: what the head cut or left out in all that it read, by name.
@@ -59,13 +59,17 @@ class WordFileReader:
         self.runners: dict[tuple[torch.Size, bool], Runner] = {}
         if self.head.view != "word":
             raise CheckpointMismatchError(f"{weights}: its head reads no words; see --lexicon")
-        self.view = VIEWS["word"](**{**read_info(weights).view, "train": False})
+        self.view: Any = VIEWS["word"](**{**read_info(weights).view, "train": False})
         self.collate: Any = self.head.collator()
         self.upright, self.batch_size = upright, batch_size
         self.counts: Counter[str] = Counter()
 
     def read(self, items: Iterable[AnnotatedImage]) -> Iterator[Answer]:
-        """One answer per picture, in order; one without a legible word is read as a whole."""
+        """One answer per picture, in order; one without a legible word is read as a whole.
+
+        Raises:
+            DataError: a picture of several words.
+        """
         items = iter(items)
         while group := list(islice(items, self.batch_size)):
             turned = [self.samples(item) for item in group]
@@ -81,24 +85,41 @@ class WordFileReader:
 
     def samples(self, item: AnnotatedImage) -> list[Sample]:
         """A picture as the head sees it, a tall one also turned."""
-        item = item if croppable(item.words) else as_word(item.image, item.id)
+        places = croppable(item.words)
+        if len(places) > 1:
+            raise DataError(
+                f"{item.id}: {len(places)} words; readers of words take pictures of one each, as "
+                "the source WordCrops cuts them"
+            )
+        item = item if places else as_word(item.image, item.id)
         first = self.view(item, seed=0)
-        height, width = item.image.shape[:2]
-        if not self.upright or height < TALL * width:
+        if not self.upright:
             return [first]
-        sides = (np.ascontiguousarray(np.rot90(item.image, turns)) for turns in (1, -1))
+        word = item.words[places[0] if places else 0]
+        crop = cut_word(item.image, word.outline, word.text, self.view.rectify)
+        if crop.shape[0] < TALL * crop.shape[1]:
+            return [first]
+        sides = (np.ascontiguousarray(np.rot90(crop, turns)) for turns in (1, -1))
         return [first, *(self.view(as_word(image, item.id), seed=0) for image in sides)]
+
+    def check_attention(self) -> None:
+        """Raises `ConfigError` where the head draws no attention."""
+        if type(self.head).attention is Head.attention:
+            raise ConfigError(f"{type(self.head).__name__} draws no attention; leave --save out")
 
     @torch.no_grad()
     def picture(self, item: AnnotatedImage, columns: int = 8) -> np.ndarray:
         """(H, W, 3) uint8: the picture under what each character looks at, and the class token.
 
+        A picture that was read turned is drawn so.
+
         Raises:
             ConfigError: a head that draws no attention.
         """
-        if type(self.head).attention is Head.attention:
-            raise ConfigError(f"{type(self.head).__name__} draws no attention; leave --save out")
-        sample = self.samples(item)[0]
+        self.check_attention()
+        samples = self.samples(item)
+        scores = [answer.score for answer in self._answers(samples)]
+        sample = samples[scores.index(max(scores))]
         batch = move_data_to_device(self.collate([sample]), self.device)
         features = self.head.encode(self.backbone, batch)
         found = self.head.predict(features, batch)

@@ -126,7 +126,8 @@ def vit_config(state: Mapping[str, Tensor]) -> dict[str, Any]:
     width, _, high, wide = state["backbone.conv1.weight"].shape
     class_token = "backbone.class_embedding" in state
     cells = len(state["backbone.positional_embedding"]) - class_token
-    side = round(cells**0.5) if class_token else 32 // high  # PARSeq's images are 32 pixels high
+    square = class_token or high == wide  # PARSeq's other images are 32 pixels high
+    side = round(cells**0.5) if square else 32 // high
     return {
         "type": "ocrpretrain.backbones.ClipViT",
         "size": [side * high, cells // side * wide],

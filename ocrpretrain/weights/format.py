@@ -165,7 +165,8 @@ def initialise(module: nn.Module, files: Iterable[Mapping[str, Any]]) -> list[st
         Names of the tensors that stay as they were initialised.
 
     Raises:
-        CheckpointMismatchError: a tensor inside a claimed prefix without an equal in the file.
+        CheckpointMismatchError: a tensor inside a claimed prefix without an equal in the file, or
+            of a head with another charset or tokenizer.
     """
     own = module.state_dict()
     filled: dict[str, Tensor] = {}
@@ -176,6 +177,8 @@ def initialise(module: nn.Module, files: Iterable[Mapping[str, Any]]) -> list[st
         wanted = {name: tensor for name, tensor in own.items() if name.startswith(prefixes)}
         claimed = {name: tensor for name, tensor in tensors.items() if name.startswith(prefixes)}
         problems = mismatches(wanted, claimed)
+        if any(name.startswith("head.") for name in claimed):
+            problems += _other_files(module.get_submodule("head"), entry["file"])
         problems += [
             f"no tensor of the model starts with {prefix!r}"
             for prefix in prefixes
@@ -188,6 +191,16 @@ def initialise(module: nn.Module, files: Iterable[Mapping[str, Any]]) -> list[st
         filled |= claimed
     module.load_state_dict({**own, **filled}, strict=True)
     return sorted(own.keys() - filled.keys())
+
+
+def _other_files(head: nn.Module, path: PathLike) -> list[str]:
+    """Files that a reader file names, its charset or tokenizer, and that differ from the head's."""
+    own: Mapping[str, str] = getattr(head, "files", dict)()
+    return [
+        f"head.{name}: another one than the weights were trained with, of as many ids or not"
+        for name, said in read_info(path).files.items()
+        if own.get(name, said) != said
+    ]
 
 
 def after(files: Iterable[Mapping[str, Any]]) -> str:

@@ -71,6 +71,8 @@ def test_another_size_resizes_the_table_once_without_gradients_and_learns_with_t
         assert backbone.positions((4, 8)) is first
         backbone.positional_embedding.mul_(2)
         assert torch.allclose(backbone.positions((4, 8)), 2 * first, atol=1e-5)
+        assert backbone.double().positions((4, 8)).dtype == torch.float64
+        backbone.float()
     backbone(image).maps[0].sum().backward()
     assert backbone.positional_embedding.grad.abs().sum() > 0
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ocrpretrain.data.charset import Charset
-from ocrpretrain.evaluation.words import WordCounts, compare, count, normalize, score_sets
+from ocrpretrain.evaluation.words import WordCounts, compare, count, normalize
 
 
 @pytest.mark.parametrize(
@@ -64,12 +64,6 @@ def test_counts_add_up(pairs):
     assert whole.similarity == pytest.approx(parts.similarity)
     assert whole.words + whole.left_out == len(pairs)
     assert 0 <= whole.accuracy <= 1 and whole.accuracy <= whole.one_minus_ned <= 1
-
-
-def test_the_mean_is_weighted_by_words():
-    scores = score_sets({"a": iter([("x", "x")]), "b": [("x", "y"), ("Z", "z"), ("Z", "Z")]})
-    assert scores["a"][36].accuracy == 1 and scores["b"][36].accuracy == 2 / 3
-    assert scores["mean"][36].accuracy == 3 / 4 and scores["mean"][62].accuracy == 1 / 2
 
 
 @pytest.mark.parametrize(

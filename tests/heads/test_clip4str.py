@@ -52,6 +52,33 @@ def features_of(model, samples) -> Features:
     return head.encode(backbone, head.collator()(samples))
 
 
+@pytest.mark.parametrize(("most", "lengths"), [(40, (26, 27, 30)), (20, (17, 18, 19))])
+def test_few_shapes_whatever_the_longest_label(most, lengths):
+    collate = CLIP4STRHead([8], [8], **NANO, max_label_length=most).collator()
+    shapes = {collate([sample("x" * length)])["input"].shape for length in lengths}
+    assert shapes == {(1, most + 1)}
+
+
+def test_wrong_numbers_are_named_all_at_once():
+    wrong = {"max_label_length": 0, "orders": 3, "refine": -1, "heads": 5, "context": 100}
+    with pytest.raises(ConfigError) as caught:
+        CLIP4STRHead([8], [8], **{**NANO, **wrong})
+    assert [line.partition(":")[0] for line in str(caught.value).splitlines()] == [
+        f"head.{name}" for name in wrong
+    ]
+
+
+def test_remembered_words_are_of_the_precision_that_is_asked_for():
+    text = CLIP4STRHead([8], [8], **NANO).eval().text
+    ids = torch.tensor([[5, 6, 0]])
+    with torch.no_grad():
+        assert text(ids).tokens.dtype == torch.float32
+        with torch.autocast("cpu", torch.bfloat16):
+            assert text(ids).tokens.dtype == torch.bfloat16
+        assert text(ids).tokens.dtype == torch.float32
+        assert text.double()(ids).tokens.dtype == torch.float64
+
+
 def test_targets_inputs_and_orders():
     head = CLIP4STRHead([8], [8], **NANO)
     collate = head.collator()

@@ -8,7 +8,7 @@ import pytest
 from reader_files import HEADS, write_reader
 from test_tools import run
 
-from ocrpretrain.errors import DataError
+from ocrpretrain.errors import ConfigError, DataError
 from ocrpretrain.reading.files import find_images, read
 
 
@@ -49,6 +49,29 @@ def test_a_run_that_was_killed_goes_on(reader_file, pictures, tmp_path):
         answer_close_to(json.loads(line)) for line in whole.splitlines()
     ]
     assert " were there already" in lines[-1] and not lines[-1].startswith("6 words")
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["notes, without a line's end", "many\nnotes\n", '{"a": 1}\n{"b": 2}', "[1]\n", "\n", "\xff"],
+)
+def test_files_of_others_stay_as_they_are(reader_file, pictures, tmp_path, content):
+    out = tmp_path / "notes.txt"
+    out.write_text(content, "latin-1")
+    with pytest.raises(DataError, match="holds other things"):
+        list(read(reader_file, [pictures], out))
+    assert out.read_text("latin-1") == content
+
+
+def test_new_folders_and_pictures_named_twice(reader_file, pictures, tmp_path):
+    out = tmp_path / "new" / "folder" / "out.jsonl"
+    list(read(reader_file, [pictures / "a.png", pictures / "a.png"], out))
+    assert len(out.read_text("utf-8").splitlines()) == 1
+
+
+def test_no_batches_of_nothing(reader_file, pictures):
+    with pytest.raises(ConfigError, match="--batch-size: 1 or more, found 0"):
+        list(read(reader_file, [pictures], batch_size=0))
 
 
 def test_lines_of_another_reader_are_not_gone_on_with(reader_file, pictures, tmp_path):

@@ -20,6 +20,11 @@ LABELS = ["exit", "New York", "日本", "Sale"]
 CHANGED = ["Café", "x" * 30]
 
 
+def test_heads_that_rank_nothing(reader_file):
+    with pytest.raises(CheckpointMismatchError, match="ranks nothing; leave --lexicon out"):
+        LexiconReader(reader_file, LABELS)
+
+
 @pytest.fixture
 def files(tmp_path):
     """A reader file, a lexicon and a picture that is not square."""

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from ocrpretrain.data.sources.base import AnnotatedImage
-from ocrpretrain.errors import CheckpointMismatchError, ConfigError
+from ocrpretrain.data.sources.base import AnnotatedImage, Word
+from ocrpretrain.errors import CheckpointMismatchError, ConfigError, DataError
 from ocrpretrain.heads.base import Prediction
-from ocrpretrain.reading import WordFileReader
+from ocrpretrain.reading import WordFileReader, words
 from ocrpretrain.reading.words import as_word
 
 
@@ -66,6 +66,38 @@ def test_tall_pictures_are_read_turned_where_asked(reader_file, monkeypatch):
     assert [round(answer.score) for answer in answers] == [250, 250, 0]
     reader.upright = False
     assert round(next(iter(reader.read([AnnotatedImage(tall, [], "")]))).score) == 125
+
+
+def test_several_words_are_refused_and_one_is_cut_out(reader_file):
+    reader = WordFileReader(reader_file, upright=True)
+    page = np.zeros((300, 900, 3), np.uint8)
+    page[60:180, 40:80] = np.arange(120, dtype=np.uint8)[:, None, None]  # a tall word, in a scene
+    corners = np.array([[40, 60], [80, 60], [80, 180], [40, 180]], np.float32)
+    word = Word("日", corners)  # of a script that may stand upright
+    first, *turned = reader.samples(AnnotatedImage(page, [word], "x"))
+    assert len(turned) == 2 and first.image.mean() > 40
+    # Turned to the left, what was above is on the left.
+    assert turned[0].image[:, :8].mean() < 10 < 100 < turned[1].image[:, :8].mean()
+    with pytest.raises(DataError, match="x: 2 words; readers of words take pictures of one"):
+        reader.samples(AnnotatedImage(page, [word, word], "x"))
+
+
+def test_pictures_are_drawn_as_they_were_read(reader_file, monkeypatch):
+    reader = WordFileReader(reader_file, upright=True)
+    if type(reader.head).__name__ == "CTCHead":
+        return
+    drawn, predict = [], reader.head.predict
+
+    def prefer_the_last(features, batch):
+        found = predict(features, batch)
+        count = len(found.texts)
+        return found._replace(scores=[float(n) for n in range(count)])
+
+    monkeypatch.setattr(reader.head, "predict", prefer_the_last)
+    monkeypatch.setattr(words, "draw_words", lambda image, *_: drawn.append(image) or image)
+    tall = item(90, 30)
+    reader.picture(tall)
+    assert np.array_equal(drawn[0], reader.samples(tall)[-1].image)
 
 
 def test_pictures_of_attention(reader_file):

@@ -14,7 +14,7 @@ from ocrpretrain.backbones import ClipViT
 from ocrpretrain.errors import CheckpointMismatchError, ConfigError
 from ocrpretrain.heads import CLIP4STRHead
 from ocrpretrain.reading import WordFileReader
-from ocrpretrain.weights.convert_readers import OFFICIAL_94
+from ocrpretrain.weights.convert_readers import OFFICIAL_94, vit_config
 from ocrpretrain.weights.exchange import import_weights
 from ocrpretrain.weights.format import initialise, read_info, read_weights
 
@@ -76,6 +76,18 @@ def test_a_clip4str_checkpoint_reads_as_the_official_code(tmp_path):
     torch.save(state, tmp_path / "any.pt")
     with pytest.raises(CheckpointMismatchError, match=r"decoder\.extra"):
         import_weights(tmp_path / "any.pt", tmp_path / "other.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("patch", "cells", "size"), [((4, 8), 128, [32, 128]), ((16, 16), 196, [224, 224])]
+)
+def test_sizes_of_parseq(patch, cells, size):
+    state = {
+        "backbone.conv1.weight": torch.zeros(64, 3, *patch),
+        "backbone.positional_embedding": torch.zeros(cells, 64),
+        "backbone.transformer.resblocks.0.ln_1.weight": torch.zeros(64),
+    }
+    assert vit_config(state)["size"] == size
 
 
 @pytest.fixture

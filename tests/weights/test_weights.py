@@ -17,7 +17,7 @@ from ocrpretrain.data.page_tokenizer import train
 from ocrpretrain.engine import pretrain
 from ocrpretrain.environment import file_sha256
 from ocrpretrain.errors import CheckpointMismatchError
-from ocrpretrain.heads import CompressionHead
+from ocrpretrain.heads import CompressionHead, CTCHead
 from ocrpretrain.weights.export import export, find_checkpoint
 from ocrpretrain.weights.format import (
     WeightsInfo,
@@ -144,7 +144,13 @@ def test_a_reader_file_needs_no_other_file(tmp_path):
     run = pretrain(config, options, work_dir=tmp_path / "run")
     export(find_checkpoint(run, "last"), reader, reader=True)
     characters.unlink()
-    assert load_reader(reader)[1].charset.characters == "äöüabc"
+    backbone, head = load_reader(reader)
+    assert head.charset.characters == "äöüabc"
+    other = CTCHead(backbone.out_channels, backbone.strides, charset=Inline("abcäöü"))
+    module = torch.nn.ModuleDict({"backbone": backbone, "head": other})
+    with pytest.raises(CheckpointMismatchError, match=r"head\.charset: another one"):
+        initialise(module, [{"file": reader}])
+    initialise(module, [{"file": reader, "only": ["backbone."]}])
 
 
 def test_a_tokenizer_as_its_content(tmp_path):
