@@ -69,7 +69,9 @@ def measure(
         with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
             cells = encoder(images[name]).maps[-1]
         tokens = cells.shape[2] * cells.shape[3]
+        high, wide = images[name].shape[2:]
         found[name] = {"tokens": tokens, "flops": counter.get_total_flops(), "bytes": kept}
+        found[name] |= {"height": high, "width": wide}
     for _ in range(rounds + 1):
         for name, encoder in encoders.items():
             start = time.perf_counter()
@@ -88,7 +90,7 @@ def draw(found: dict[tuple[int, int], dict[str, dict[str, float]]], out: Path) -
     panels: dict[str, dict[str, list[tuple[float, float]]]] = {}
     for (height, width), encoders in found.items():
         for name, one in encoders.items() if height == width else ():
-            point = height * width / 1e6
+            point = one["height"] * one["width"] / 1e6
             for title, value in (
                 ("seconds, forward", one["seconds"]),
                 ("GiB kept for the backward", one["bytes"] / 2**30),
@@ -119,7 +121,10 @@ def main() -> None:
             millions = sum(p.numel() for p in encoders[name].parameters()) / 1e6
             numbers = f"{millions:.1f} | {one['tokens']} | {one['flops'] / 1e9:.1f}"
             numbers += f" | {one['bytes'] / 2**30:.2f} | {one['seconds']:.2f}"
-            print(f"| {width} x {height} | {name} | {numbers} |", flush=True)
+            page = f"{width} x {height}"
+            if (one["height"], one["width"]) != (height, width):
+                page += f", as {one['width']} x {one['height']}"
+            print(f"| {page} | {name} | {numbers} |", flush=True)
     if args.plot:
         draw(found, args.plot)
 

@@ -17,7 +17,7 @@ def main() -> None:
     parser.add_argument("--half", action="store_true", help="read words in bfloat16")
     parser.add_argument("--batch-size", type=int, help="default: 64 words or 16 pages")
     parser.add_argument("--text", metavar="FILE", help="set this text on pages and read it back")
-    parser.add_argument("--body", type=int, default=20, help="size of its type, in pixels")
+    parser.add_argument("--body", type=int, help="pixels of its type (as in training, or 20)")
     parser.add_argument("--lexicon", help="UTF-8 file, one label per line")
     parser.add_argument("--top", type=int, default=5, help="labels of the lexicon per image")
     args = parser.parse_args()

@@ -15,6 +15,7 @@ from open_clip.transformer import QuickGELU, Transformer
 from torch import Tensor, nn
 
 from ocrpretrain.backbones.base import Backbone, Features
+from ocrpretrain.errors import ConfigError
 from ocrpretrain.layers.positions import resize_grid
 from ocrpretrain.layers.sam_vit import SAMViT
 from ocrpretrain.layers.text_tower import init_transformer
@@ -74,9 +75,10 @@ class DeepEncoder(Backbone):
         stages: 'sam' leaves the CLIP part out: the last map is the compressor's alone.
         mean: see `Backbone`.
         std: see `Backbone`.
-    """
 
-    size_divisor = 64
+    Raises:
+        ConfigError: other stages; see `SAMViT`.
+    """
 
     def __init__(
         self,
@@ -87,13 +89,16 @@ class DeepEncoder(Backbone):
         std: Sequence[float] = HALF,
     ) -> None:
         super().__init__(mean, std)
+        if stages not in ("all", "sam"):
+            raise ConfigError(f"DeepEncoder: stages is all or sam, found {stages!r}")
         clip = {"width": 1024, **(clip or {})}
         self.sam = SAMViT(**(sam or {}))
         fine, coarse = self.sam.out_channels, clip["width"]
         self.net_2 = nn.Conv2d(fine, coarse // 2, 3, 2, 1, bias=False)
         self.net_3 = nn.Conv2d(coarse // 2, coarse, 3, 2, 1, bias=False)
         self.clip = CompressedCLIP(**clip) if stages == "all" else None
-        self.strides = (16, 32, 64)
+        self.strides = (self.sam.patch, 2 * self.sam.patch, 4 * self.sam.patch)
+        self.size_divisor = self.strides[-1]
         self.out_channels = (fine, coarse // 2, coarse * (1 if self.clip is None else 2))
 
     def forward(self, image: Tensor, mask: Tensor | None = None) -> Features:

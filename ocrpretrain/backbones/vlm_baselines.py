@@ -34,9 +34,6 @@ class DualTower(Backbone):
         std: see `Backbone`.
     """
 
-    strides = (64,)
-    size_divisor = 64
-
     def __init__(
         self,
         sam: Mapping[str, Any] | None = None,
@@ -54,6 +51,7 @@ class DualTower(Backbone):
             nn.Conv2d(middle, compressed, 3, 2, 1, bias=False),
         )
         self.out_channels = (compressed + self.vit.out_channels[0],)
+        self.strides, self.size_divisor = (4 * self.sam.patch,), 4 * self.sam.patch
 
     def forward(self, image: Tensor, mask: Tensor | None = None) -> Features:
         """(B, 3, H, W) normalised -> one map; the mask is handed on."""

@@ -87,19 +87,21 @@ def score_page(prediction: str, truth: str, tokens: int = 0) -> PageScore:
     )
 
 
-def summarize(pages: Sequence[PageScore]) -> dict[str, float]:
-    """Means over pages (those of word sets over pages where they exist), and how many collapsed.
+def score_of(page: PageScore, name: str) -> float | None:
+    """One score; None where it does not exist.
 
     Precision and F of a page with words of which nothing was read are 0: silence is no skill.
     """
+    value = getattr(page, name)
+    return 0.0 if value is None and page.recall == 0 else value
+
+
+def summarize(pages: Sequence[PageScore]) -> dict[str, float]:
+    """Means over pages (those of word sets over pages where they exist), and how many collapsed."""
     ned = [page.one_minus_ned for page in pages]
     values: dict[str, float] = {"pages": len(pages)}
     for name in ("precision", "recall", "f"):
-        scores = (getattr(page, name) for page in pages)
-        pairs = zip(scores, pages, strict=True)
-        found = [
-            0.0 if x is None else x for x, page in pairs if not (x is None and page.recall != 0)
-        ]
+        found = [x for page in pages if (x := score_of(page, name)) is not None]
         values[name] = mean(found) if found else 0.0
     values["one_minus_ned"] = mean(ned) if ned else 0.0
     values["one_minus_ned_median"] = median(ned) if ned else 0.0

@@ -19,7 +19,7 @@ from torch.nn.utils.rnn import pad_sequence
 from ocrpretrain.backbones.base import Backbone, Features
 from ocrpretrain.data.page_tokenizer import PageTokenizer
 from ocrpretrain.errors import ConfigError
-from ocrpretrain.evaluation.pages import score_page
+from ocrpretrain.evaluation.pages import score_of, score_page
 from ocrpretrain.heads.base import Head, HeadOutput, Prediction
 from ocrpretrain.heads.page_batch import NO_TARGET, PageBatch, PageCollator
 from ocrpretrain.layers.causal_decoder import CausalDecoder
@@ -47,7 +47,8 @@ class CompressionHead(Head):
             embeddings of the text itself in place of the cells of the whole page.
 
     Raises:
-        ConfigError: tokens that are no square number, or fewer ids than the tokenizer has.
+        ConfigError: tokens that are no square number, fewer ids than the tokenizer has, or another
+            control. While running: more tokens than the map has cells.
     """
 
     view = "page"
@@ -66,6 +67,11 @@ class CompressionHead(Head):
         sees: Literal["page", "nothing", "text"] = "page",
     ) -> None:
         super().__init__(in_channels, strides, loss_weights)
+        if sees not in ("page", "nothing", "text") or max_tokens < 1:
+            raise ConfigError(
+                f"head: sees is page, nothing or text, found {sees!r}; max_tokens 1 or more, "
+                f"found {max_tokens}"
+            )
         self.tokenizer, self.max_tokens = PageTokenizer(tokenizer), max_tokens
         sizes = {"width": 384, "layers": 6, "heads": 6, "hidden": 1024, **(decoder or {})}
         ids = sizes.setdefault("vocab_size", len(self.tokenizer))
@@ -76,9 +82,9 @@ class CompressionHead(Head):
         self.page = None
         if sees != "nothing":
             self.page = PageTokens(in_channels[-1] if sees == "page" else None, sizes["width"])
-        self.side = None if tokens is None else math.isqrt(tokens)
-        if tokens is not None and math.isqrt(tokens) ** 2 != tokens:
+        if tokens is not None and (tokens < 1 or math.isqrt(tokens) ** 2 != tokens):
             raise ConfigError(f"head.tokens: a square number, such as 16 or 64, found {tokens}")
+        self.side = None if tokens is None else math.isqrt(tokens)
         self.sees = sees
         if sees != "page":  # greedy answers without an image are all the same
             self.monitor = "val/log_likelihood"
@@ -172,12 +178,15 @@ class CompressionHead(Head):
         if self.sees == "page":
             return self.page(whole_BChw, self._pool(features.tiles), batch["grids"])
         size = whole_BChw.shape[2:]
-        return self.page(self._pooled(batch["ids"], size.numel()).mT.unflatten(2, size))
+        return self.page(self._pooled(batch["whole"], size.numel()).mT.unflatten(2, size))
 
     def _pool(self, map_BChw: Any) -> Any:
         """A map of fewer cells, where `tokens` asks for them."""
         if self.side is None or map_BChw is None:
             return map_BChw
+        if self.side > min(map_BChw.shape[2:]):
+            found = " x ".join(map(str, map_BChw.shape[2:]))
+            raise ConfigError(f"head.tokens: {self.side**2} of a map that has {found} cells")
         return F.adaptive_avg_pool2d(map_BChw, self.side)
 
     def _pooled(self, ids_BS: Tensor, cells: int) -> Tensor:
@@ -217,7 +226,7 @@ class CompressionHead(Head):
             truths = ("\n".join(text) for text in batch["text"])
             pages = [score_page(*pair) for pair in zip(found, truths, strict=False)]
             for name in SCORES:
-                known = [getattr(page, name) for page in pages]
+                known = [score_of(page, name) for page in pages]
                 values[prefix + name] = torch.tensor([x for x in known if x is not None])
         return values
 

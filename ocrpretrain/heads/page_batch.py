@@ -25,6 +25,7 @@ class PageBatch(Batch):
     Attributes:
         ids: (B, S) of the texts, EOS at the end, `NO_TARGET` behind it and in pages that are left
             out of the loss.
+        whole: (B, S') the same, but of long pages too.
         given: (B, G) ids of what is given of each text, padded with `NO_TARGET` on the left.
         tiles: (T, 3, t, t) uint8 of all pages, page by page; None where no page has any.
         grids: columns and rows of each page's tiles.
@@ -32,6 +33,7 @@ class PageBatch(Batch):
     """
 
     ids: Tensor
+    whole: Tensor
     given: Tensor
     tiles: Tensor | None
     grids: list[tuple[int, int]]
@@ -53,10 +55,12 @@ class PageCollator:
     def __call__(self, samples: list[Sample]) -> PageBatch:
         left_out = dict.fromkeys(LEFT_OUT, 0)
         pairs = [self.encode(sample, left_out) for sample in samples]
-        ids, given = (
+        whole, given = (
             [torch.tensor(row, dtype=torch.long) for row in x] for x in zip(*pairs, strict=True)
         )
-        if all(row[0] == NO_TARGET for row, _ in pairs):
+        left = torch.tensor([NO_TARGET])
+        ids = [left if len(row) > self.max_tokens else row for row in whole]
+        if all(row[0] == NO_TARGET for row in ids):
             warnings.warn(
                 f"all {len(samples)} pages of a batch are left out: {left_out['long_pages']} have "
                 f"more than head.max_tokens={self.max_tokens} tokens, "
@@ -71,6 +75,7 @@ class PageCollator:
             text=[sample.text for sample in samples],
             id=[sample.id for sample in samples],
             ids=pad_sequence(ids, True, NO_TARGET),
+            whole=pad_sequence(whole, True, NO_TARGET),
             given=pad_sequence(given, True, NO_TARGET, "left"),
             tiles=_channels_first(np.concatenate(tiles)) if tiles else None,
             grids=[sample.grid for sample in samples],
@@ -87,9 +92,7 @@ class PageCollator:
         except DataError:
             left_out["unspelled_pages"] += 1
             return [NO_TARGET], []
-        if len(ids) > self.max_tokens:
-            left_out["long_pages"] += 1
-            return [NO_TARGET], []
+        left_out["long_pages"] += len(ids) > self.max_tokens
         return ids, given
 
 

@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ocrpretrain.errors import ConfigError
 from ocrpretrain.layers.attention import attend
 from ocrpretrain.layers.moe import MixtureOfExperts, SwiGLU
 
@@ -102,6 +103,9 @@ class CausalDecoder(nn.Module):
         shared: experts that every token passes.
         dense_layers: how many of the first layers are dense.
         theta: see `RotaryAttention`.
+
+    Raises:
+        ConfigError: heads that do not divide the width, experts without size or choice.
     """
 
     def __init__(
@@ -119,6 +123,13 @@ class CausalDecoder(nn.Module):
         theta: float = 10000.0,
     ) -> None:
         super().__init__()
+        rules = [
+            (width % (2 * heads) == 0, f"{heads} heads of an even width, found {width} in all"),
+            (not experts or 1 <= top <= experts, f"top: 1 to {experts} experts, found {top}"),
+            (not experts or expert_hidden > 0, f"expert_hidden: 1 or more, found {expert_hidden}"),
+        ]
+        if wrong := [f"decoder: {message}" for holds, message in rules if not holds]:
+            raise ConfigError("\n".join(wrong))
         self.embedding = nn.Embedding(vocab_size, width)
         self.layers = nn.ModuleList()
         for place in range(layers):

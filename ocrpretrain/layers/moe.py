@@ -60,7 +60,8 @@ class MixtureOfExperts(nn.Module):
 
     def forward(self, x_BSW: Tensor) -> tuple[Tensor, Tensor]:
         """(B, S, W) -> (B, S, W), and the balance loss: 1 where all experts have equal work."""
-        scores_BSE = F.linear(x_BSW.float(), self.router.float()).softmax(-1)
+        with torch.autocast(x_BSW.device.type, enabled=False):  # near ties are many
+            scores_BSE = F.linear(x_BSW.float(), self.router.float()).softmax(-1)
         weight_BSk, expert_BSk = scores_BSE.topk(self.top, sorted=False)
         x_TW = x_BSW.flatten(0, 1)
         routed = self._route(x_TW, weight_BSk.flatten(0, 1), expert_BSk.flatten(0, 1))
@@ -81,8 +82,9 @@ class MixtureOfExperts(nn.Module):
             F.linear(F.silu(F.linear(part_NW, gate)) * F.linear(part_NW, up), down)
             for part_NW, gate, up, down in experts
         ]
-        weighted = torch.cat(parts) * weight_Tk.flatten()[order, None].to(x_TW.dtype)
-        return torch.zeros_like(weighted[: len(x_TW)]).index_add(0, token, weighted)
+        weighted = torch.cat(parts).float() * weight_Tk.flatten()[order, None].float()
+        total = torch.zeros_like(weighted[: len(x_TW)]).index_add(0, token, weighted)
+        return total.to(x_TW.dtype)
 
 
 def _balance(scores_BSE: Tensor, expert_BSk: Tensor) -> Tensor:

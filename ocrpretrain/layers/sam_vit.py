@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ocrpretrain.errors import ConfigError
 from ocrpretrain.layers.conv_stem import conv_stem
 from ocrpretrain.layers.positions import resize_grid
 from ocrpretrain.layers.relative_attention import relative_attention, relative_terms, resize_table
@@ -104,7 +105,7 @@ class SAMViT(nn.Module):
         stem: 'patch', one convolution per patch, as published; or 'conv', see `conv_stem`.
 
     Raises:
-        ConfigError: see `conv_stem`.
+        ConfigError: see `conv_stem`; another stem, or a global block that there is not.
     """
 
     def __init__(
@@ -121,7 +122,12 @@ class SAMViT(nn.Module):
         stem: Literal["patch", "conv"] = "patch",
     ) -> None:
         super().__init__()
-        self.out_channels = out_channels
+        if stem not in ("patch", "conv") or max(global_blocks, default=-1) >= depth:
+            raise ConfigError(
+                f"sam: stem is patch or conv, found {stem!r}; of {depth} blocks {global_blocks} "
+                "are global"
+            )
+        self.out_channels, self.patch = out_channels, patch
         conv = stem == "conv"
         embed = conv_stem((patch, patch), width) if conv else nn.Conv2d(3, width, patch, patch)
         self.patch_embed = nn.ModuleDict({"proj": embed})

@@ -60,16 +60,18 @@ def embed(
     view = _view(weights, size, mode)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     backbone, folder = load_backbone(weights).to(device), Path(out)
-    for shown in view.sizes():
+    for seen in view.sizes():
         by = sides(backbone.size_divisor)
-        if any(side % divisor for side, divisor in zip(shown, by, strict=True)):
+        if any(side % divisor for side, divisor in zip(seen, by, strict=True)):
             raise ConfigError(
-                f"--size, --mode: {shown} is not a multiple of {by}, as {weights} needs"
+                f"--size, --mode: {seen} is not a multiple of {by}, as {weights} needs"
             )
-    made = {"weights": file_sha256(Path(weights)), "view": [*view.size, mode], "half": half}
+    shown = [*view.size, view.resize, view.mode.tile if view.mode else 0]
+    made = {"weights": file_sha256(Path(weights)), "view": shown, "half": half}
     paths = find_images(images)
     done, unreadable = 0, []
-    root = os.path.commonpath([path.absolute().parent for path in paths])
+    places = (path if path.is_dir() else path.parent for path in map(Path, images))
+    root = os.path.commonpath([path.absolute() for path in places])
     for path in paths:
         name = path.absolute().relative_to(root)
         file = folder / name.with_name(f"{name.name}.safetensors")

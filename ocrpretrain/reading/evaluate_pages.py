@@ -69,7 +69,10 @@ def evaluate_pages(
         **reader_record(weights, experiment),
         "sees": reader.head.sees,
         "optical_share": reader.view.optical_share,
-        "test": {"data": ", ".join(opened)},
+        "test": {
+            "data": ", ".join(opened),
+            "fingerprints": {name: source.fingerprint() for name, source in opened.items()},
+        },
         "sets": scores,
         "metrics": summarize_answers(every),
         "counts": dict(reader.counts),

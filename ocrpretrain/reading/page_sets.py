@@ -37,13 +37,18 @@ def open_set(spec: str, config: Mapping[str, Any]) -> tuple[str, Source]:
     name, _, path = spec.rpartition("=")
     if spec not in get_args(PageText):
         return name or Path(path).stem, Folder(path)
-    pages = next(_generators(config.get("data", {}).get("val")), None)
+    pages = next(page_generators(config.get("data", {}).get("val")), None)
     if pages is None:
         raise ConfigError(
             f"--pages {spec}: the reader's training has no generated validation pages, so their "
             "size and fonts are unknown; give a folder of pages instead"
         )
     text = {"type": "ocrpretrain.data.Texts", **(pages.get("text") or {}), "page": spec}
+    if spec != "words" and not text.get("corpus") and text.get("language", "en") != "en":
+        raise ConfigError(
+            f"--pages {spec}: there is packaged prose in English alone, not in "
+            f"{text['language']}; give a folder of pages, or train with a corpus"
+        )
     own = {**pages, "length": COUNT, "seed": SEED, "fresh": False, "text": {**text, "part": "test"}}
     return spec, build(own)
 
@@ -57,13 +62,13 @@ def training_texts(config: Mapping[str, Any]) -> Iterator[str]:
         yield "\n".join(view(item, 0).text)
 
 
-def _generators(spec: Any) -> Iterator[dict[str, Any]]:
+def page_generators(spec: Any) -> Iterator[dict[str, Any]]:
     """The generators of pages in a source's spec, from the outside in."""
     if isinstance(spec, Mapping):
         if spec.get("type") == PAGES:
             yield dict(spec)
         for value in spec.values():
-            yield from _generators(value)
+            yield from page_generators(value)
     elif isinstance(spec, list | tuple):
         for value in spec:
-            yield from _generators(value)
+            yield from page_generators(value)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +14,11 @@ from ocrpretrain.data.synthesis.fonts import load_fonts
 from ocrpretrain.data.synthesis.lettering import Face
 from ocrpretrain.data.synthesis.page import BODY
 from ocrpretrain.data.synthesis.typesetting import Page, break_lines
-from ocrpretrain.errors import CheckpointMismatchError, DataError
+from ocrpretrain.errors import CheckpointMismatchError, ConfigError, DataError
 from ocrpretrain.evaluation.pages import score_page
+from ocrpretrain.reading.page_sets import page_generators
 from ocrpretrain.reading.pages import PageFileReader
+from ocrpretrain.reading.record import training_record
 
 PathLike = str | os.PathLike[str]
 MARGIN = 0.06  # of a page's shorter side
@@ -23,19 +26,21 @@ NAMES = ("tokens", "cells")
 LEADING = 1.35  # of the size of the type
 
 
-def round_trip(weights: PathLike, file: PathLike, body: int) -> Iterator[str]:
+def round_trip(weights: PathLike, file: PathLike, body: int | None = None) -> Iterator[str]:
     """Render a text, read it, and compare.
 
     Args:
         weights: a reader file of a head that reads pages.
         file: UTF-8 text.
-        body: size of the type in pixels per em, on pages of the size that the reader sees.
+        body: size of the type in pixels per em, on pages of the size that the reader sees; by
+            default the middle of what the reader was validated on, where that is known, else 20.
 
     Yields:
         Lines to print: per page what was read, text tokens, vision tokens, 1-NED; and totals.
 
     Raises:
         CheckpointMismatchError: a reader that is given a part of the text.
+        ConfigError: a size below 1.
         DataError: no UTF-8 text, or a word that is wider than a page.
     """
     reader = PageFileReader(weights)
@@ -47,7 +52,13 @@ def round_trip(weights: PathLike, file: PathLike, body: int) -> Iterator[str]:
         text = Path(file).read_text("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{file}: {error}") from None
-    pages = list(render(text, reader.view.size, body))
+    config = training_record(weights).get("config", {})
+    known = next(page_generators(config.get("data", {}).get("val")), {})
+    if body is None:
+        body = round(math.sqrt(math.prod(known.get("body", (20, 20)))))
+    if body < 1:
+        raise ConfigError(f"--body: 1 or more, found {body}")
+    pages = list(render(text, reader.view.size, body, known.get("families")))
     answers = list(reader.read(pages))
     for answer in answers:
         ned = score_page(answer.text, answer.truth).one_minus_ned
@@ -62,8 +73,16 @@ def round_trip(weights: PathLike, file: PathLike, body: int) -> Iterator[str]:
     yield f"{len(answers)} pages: {_counts(tokens, cells)}, 1-NED {ned:.3f}{left_out}"
 
 
-def render(text: str, size: tuple[int, int], body: int) -> Iterator[AnnotatedImage]:
-    """Pages of black type on white, line by line; an empty text is one blank page.
+def render(
+    text: str, size: tuple[int, int], body: int, families: Sequence[str] | None = None
+) -> Iterator[AnnotatedImage]:
+    """Pages of upright black type on white, line by line; an empty text is one blank page.
+
+    Args:
+        text: what to set.
+        size: height and width of a page.
+        body: size of the type in pixels per em.
+        families: of fonts, the first that draws the text counts; by default those of body text.
 
     Raises:
         DataError: no font draws the text, or a word that is wider than a page.
@@ -71,7 +90,9 @@ def render(text: str, size: tuple[int, int], body: int) -> Iterator[AnnotatedIma
     height, width = size
     margin = MARGIN * min(size)
     fonts = load_fonts("".join(sorted(set(text) - set(" \t\r\n"))))
-    font = next((font for font in fonts if font.family in BODY), fonts[0])
+    upright = [font for font in fonts if "Italic" not in font.path.stem] or list(fonts)
+    wanted = BODY if families is None else families
+    font = next((font for font in upright if font.family in wanted), upright[0])
     face = Face(font.path, body, None if font.weights is None else 400)
     lines = [
         line

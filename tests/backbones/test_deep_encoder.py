@@ -7,6 +7,7 @@ import torch
 from conftest import assert_close, golden, section
 
 from ocrpretrain.backbones.deep_encoder import DeepEncoder
+from ocrpretrain.errors import ConfigError
 from ocrpretrain.layers import relative_attention as ra
 from ocrpretrain.layers.positions import resize_grid
 from ocrpretrain.weights.convert_deepseek import from_deepseek_ocr
@@ -157,6 +158,18 @@ def test_any_size_that_the_stride_divides():
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in encoder.parameters())
     alone = DeepEncoder(NANO_SAM, NANO_CLIP, stages="sam")
     assert alone(torch.randn(1, 3, 64, 64)).maps[2].shape[1] == alone.out_channels[2] == 64
+
+
+def test_strides_follow_the_patch_and_options_are_checked():
+    encoder = DeepEncoder({**NANO_SAM, "patch": 8}, NANO_CLIP).eval()
+    maps = encoder(torch.rand(1, 3, 64, 96)).maps
+    assert encoder.strides == (8, 16, 32) and encoder.size_divisor == 32
+    assert [m.shape[2:] for m in maps] == [(64 // s, 96 // s) for s in encoder.strides]
+    with pytest.raises(ConfigError, match="stages is all or sam, found 'Sam'"):
+        DeepEncoder(NANO_SAM, NANO_CLIP, stages="Sam")
+    for wrong in ({"stem": "Conv"}, {"global_blocks": (1, 4)}):
+        with pytest.raises(ConfigError, match="stem is patch or conv"):
+            DeepEncoder({**NANO_SAM, **wrong}, NANO_CLIP)
 
 
 def test_the_published_size():

@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from conftest import assert_close, golden, section
 
+from ocrpretrain.errors import ConfigError
 from ocrpretrain.layers.causal_decoder import CausalDecoder
 from ocrpretrain.layers.moe import MixtureOfExperts
 from ocrpretrain.weights.convert_deepseek import from_deepseek_decoder
@@ -131,6 +132,35 @@ def test_experts_equal_their_plain_form():
             assert torch.allclose(out[b, s], wanted, atol=1e-5)
     torch.nn.init.zeros_(layer.router)
     assert layer(x)[1].item() == pytest.approx(1.0) and balance.item() != pytest.approx(1.0)
+
+
+def test_experts_are_chosen_in_float32_under_autocast():
+    experts = MixtureOfExperts(64, 8, 64, 6, 0)
+    torch.nn.init.normal_(experts.router)
+    chosen: list[torch.Tensor] = []
+    route = experts._route
+    experts._route = lambda *x: chosen.append(x[2].sort(1)[0]) or route(*x)
+    x = torch.randn(4, 500, 64)
+    with torch.no_grad():
+        experts(x)
+        with torch.autocast("cpu", torch.bfloat16):
+            out, _ = experts(x.bfloat16())
+        experts(x.bfloat16().float())
+    assert torch.equal(chosen[1], chosen[2]) and out.dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"heads": 5}, "5 heads of an even width"),
+        ({"heads": 32}, "heads of an even width"),
+        ({"experts": 4, "top": 2}, "expert_hidden: 1 or more"),
+        ({"experts": 4, "top": 5, "expert_hidden": 8}, "top: 1 to 4"),
+    ],
+)
+def test_wrong_sizes(options, message):
+    with pytest.raises(ConfigError, match=message):
+        CausalDecoder(9, 32, 1, **{"heads": 2, "hidden": 8, **options})
 
 
 def test_the_published_size():

@@ -35,8 +35,9 @@ class Texts:
         page: 'natural' prose, the same words 'shuffled', or their letters at random ('letters'):
             three texts of the same lengths that tell a reader's language prior from its sight.
             'words' draws by frequency, without end: nothing to learn by heart.
-        part: of the prose's paragraphs: 'train' leaves every fifth out, which 'test' is; None has
-            all. Readers of pages are to be tested on texts that they were not trained on.
+        part: of the prose's paragraphs: 'train' leaves every fifth out, of which 'test' has those
+            that repeat no eight words of it; None has all. Readers of pages are to be tested on
+            texts that they were not trained on.
 
     Raises:
         ConfigError: an unknown language, or shares that are none.
@@ -179,10 +180,21 @@ def _prose(corpus: str | None) -> tuple[tuple[str, ...], ...]:
 
 
 @lru_cache
+@lru_cache
 def _part(corpus: str | None, part: str | None) -> tuple[tuple[str, ...], ...]:
-    """The paragraphs of a part of the prose."""
-    kept = {"train": range(1, HELD_BACK), "test": (0,), None: range(HELD_BACK)}[part]
-    return tuple(words for place, words in enumerate(_prose(corpus)) if place % HELD_BACK in kept)
+    """The paragraphs of a part of the prose; test ones repeat no eight words of training ones."""
+    prose = _prose(corpus)
+    if part is None:
+        return tuple(prose)
+    training = [words for place, words in enumerate(prose) if place % HELD_BACK]
+    if part == "train":
+        return tuple(training)
+    known = {run for words in training for run in _runs(words)}
+    return tuple(words for words in prose[::HELD_BACK] if known.isdisjoint(_runs(words)))
+
+
+def _runs(words: tuple[str, ...], length: int = 8) -> list[tuple[str, ...]]:
+    return [words[start : start + length] for start in range(len(words) - length + 1)]
 
 
 @lru_cache

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from ocrpretrain.data import PlainTexts, Texts
+from ocrpretrain.data.synthesis.texts import _part
 from ocrpretrain.errors import ConfigError, DataError
+from ocrpretrain.evaluation.overlap import overlap
 
 FIRST = ["The", "lowercasing", "algorithm", "used", "is"]  # of seed 4
 
@@ -91,6 +93,11 @@ def test_paragraphs_are_in_their_language():
     words = Texts("ru").draw_paragraph(np.random.default_rng(0), "ru")
     assert 15 <= len(words) < 80
     assert all("а" <= char <= "я" or char in "ё'" for word in words for char in word)
+
+
+def test_test_paragraphs_repeat_no_eight_words_of_training_ones():
+    train, test = ([" ".join(p) for p in _part(None, part)] for part in ("train", "test"))
+    assert overlap(test, train) == 0 and len(test) > 100 and len(train) > 500
 
 
 def test_parts_of_the_prose_share_no_paragraph(tmp_path):
