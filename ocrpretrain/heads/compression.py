@@ -120,15 +120,20 @@ class CompressionHead(Head):
 
     def _cross_entropy(self, features: Features, batch: PageBatch) -> tuple[Tensor, Tensor, Tensor]:
         """The sum over all tokens, how many these are, and the balance of the experts' work."""
-        ids_BS = batch["ids"]
-        start_BPW, padding_BP = self.start(features, batch)
-        text_BSW = self.decoder.embedding(ids_BS.clamp(min=0))
-        if padding_BP is not None:
-            padding_BP = F.pad(padding_BP, (0, ids_BS.shape[1] - 1))
-        states, balance = self.decoder(torch.cat([start_BPW, text_BSW[:, :-1]], 1), padding_BP)
-        states_MW = states[:, start_BPW.shape[1] - 1 :].flatten(0, 1)
+        starts, ids_BS = self._starts(features, batch), batch["ids"]
+        text_BSW = self.decoder.embedding(ids_BS.clamp(min=0))[:, :-1]
+        first, steps = {len(start) - 1 for start in starts}, ids_BS.shape[1]
+        if len(first) == 1:
+            states, balance = self.decoder(torch.cat([torch.stack(starts), text_BSW], 1))
+            states = states[:, first.pop() :]
+        else:  # padded on the right, where causal attention needs no mask
+            rows = [torch.cat(pair) for pair in zip(starts, text_BSW, strict=True)]
+            states, balance = self.decoder(pad_sequence(rows, True))
+            pairs = zip(states, starts, strict=True)
+            states = torch.stack([row[len(start) - 1 :][:steps] for row, start in pairs])
         target_M = ids_BS.flatten()
-        total = chunked_cross_entropy(states_MW, self.decoder.head.weight, target_M, NO_TARGET)
+        head_VW = self.decoder.head.weight
+        total = chunked_cross_entropy(states.flatten(0, 1), head_VW, target_M, NO_TARGET)
         return total, (target_M != NO_TARGET).sum(), balance
 
     def start(self, features: Features, batch: PageBatch) -> tuple[Tensor, Tensor | None]:
@@ -137,21 +142,24 @@ class CompressionHead(Head):
         Returns:
             (B, P, W), and (B, P) bool, True = padding, on the left; None where there is none.
         """
+        starts = self._starts(features, batch)
+        lengths = torch.tensor([len(start) for start in starts])
+        start_BPW = pad_sequence(starts, True, 0.0, "left")
+        if len(lengths.unique()) == 1:
+            return start_BPW, None
+        padding_BP = torch.arange(start_BPW.shape[1]) < (lengths.max() - lengths)[:, None]
+        return start_BPW, padding_BP.to(start_BPW.device)
+
+    def _starts(self, features: Features, batch: PageBatch) -> list[Tensor]:
+        """(P, W) of each page, see `start`; the host waits only where something is given."""
         given_BG = batch["given"]
-        first = torch.full((1,), self.tokenizer.bos_id, device=given_BG.device)
-        pages = self._pages(features, batch)
-        if not given_BG.shape[1] and len({len(page) for page in pages}) == 1:  # no host in between
-            start_B1W = self.decoder.embedding(first).expand(len(pages), 1, -1)
-            return torch.cat([start_B1W, torch.stack(pages)], 1), None
-        rows = []
-        for given_G, page_PW in zip(given_BG, pages, strict=True):
-            ids = torch.cat([first, given_G[given_G != NO_TARGET]])
-            rows.append(torch.cat([self.decoder.embedding(ids), page_PW]))
-        lengths = torch.tensor([len(row) for row in rows], device=given_BG.device)
-        start_BPW = pad_sequence(rows, True, 0.0, "left")
-        places_P = torch.arange(start_BPW.shape[1], device=given_BG.device)
-        padding_BP = places_P < (len(places_P) - lengths)[:, None]
-        return start_BPW, padding_BP if len({len(row) for row in rows}) > 1 else None
+        pages, bos = self._pages(features, batch), given_BG.new_full((1,), self.tokenizer.bos_id)
+        if not given_BG.shape[1]:
+            first_1W = self.decoder.embedding(bos)
+            return [torch.cat([first_1W, page]) for page in pages]
+        real = ([bos, given_G[given_G != NO_TARGET]] for given_G in given_BG)
+        texts = (self.decoder.embedding(torch.cat(ids)) for ids in real)
+        return [torch.cat(pair) for pair in zip(texts, pages, strict=True)]
 
     def seen(self, features: Features, batch: PageBatch) -> list[tuple[int, int, int]]:
         """Of each page, cells of the whole view, of its tiles, and positions of the decoder.

@@ -86,6 +86,21 @@ def test_the_loss_is_the_plain_one():
     assert made.page.image_newline.grad.abs().sum() > 0
 
 
+def test_the_loss_of_pages_with_and_without_given_text():
+    """Starts of several lengths: each page's loss is what it is alone."""
+    made = CompressionHead([8], [16], max_tokens=20, decoder={**DECODER, "experts": 0})
+    samples = [sample("ab c d", 0), sample("hello", 1), sample("x y", 2)]
+    samples[0].given, samples[2].given = "ab c", "x"
+    seen, total, count = features(), 0.0, 0
+    for place in range(3):
+        alone = made.collator()(samples[place : place + 1])
+        one = Features((seen.maps[0][place : place + 1],), None, None)
+        tokens = int((alone["ids"] != NO_TARGET).sum())
+        total, count = total + tokens * made(one, alone).losses["text"].item(), count + tokens
+    together = made(seen, made.collator()(samples)).losses["text"].item()
+    assert together == pytest.approx(total / count, rel=1e-5)
+
+
 def test_a_batch_of_long_pages_has_no_loss_and_no_nan():
     made = head()
     with pytest.warns(UserWarning, match="2 have more than head.max_tokens=20 tokens"):
