@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 
 from rapidfuzz.distance import Levenshtein
 
+from ocrpretrain.evaluation.page_blocks import compare_block, summarize_blocks
+
 EDGES = (0, 1, 2, 3, 4, 5, 6, 8, 10, 12, 14, 16, 18, 20, 1e9)  # of compression ratios
 COLLAPSED = 0.5  # a page whose 1 - NED is lower was not read
 
@@ -127,13 +129,17 @@ def by_tokens(pages: Sequence[PageScore], edges: Sequence[int]) -> Mapping[str, 
 
 
 def summarize_answers(answers: Sequence[PageAnswer]) -> dict[str, float]:
-    """`summarize`, and means of text tokens, vision tokens and positions over the pages."""
+    """`summarize`, and means of text tokens, vision tokens and positions over the pages.
+
+    `text_edit` is OmniDocBench's distance with each page's whole text as one block.
+    """
     scores = [score_page(answer.text, answer.truth, answer.tokens) for answer in answers]
     counts = {
         name: mean(getattr(answer, name) for answer in answers) if answers else 0.0
         for name in ("tokens", "cells", "valid", "positions")
     }
-    return {**summarize(scores), **counts}
+    blocks = [compare_block(str(i), one.text, one.truth) for i, one in enumerate(answers)]
+    return {**summarize(scores), "text_edit": summarize_blocks(blocks)["page"], **counts}
 
 
 def by_ratio(answers: Sequence[PageAnswer], cells: int | None = None) -> list[dict[str, float]]:
@@ -156,13 +162,15 @@ def by_ratio(answers: Sequence[PageAnswer], cells: int | None = None) -> list[di
 def table(record: Mapping[str, Any]) -> str:
     """A Markdown table of one record: its sets."""
     head = ["set", "pages", "text tokens", "vision tokens", "valid", "positions", "1-NED", "median"]
-    head += ["collapsed", "precision", "recall", "F", "8-grams in training texts", "pages/s"]
+    head += ["collapsed", "precision", "recall", "F", "text edit", "8-grams in training texts"]
+    head += ["pages/s"]
     lines = ["| " + " | ".join(head) + " |", "|" + " --- |" * len(head)]
     for name, one in record["sets"].items():
         cells = [name, str(one["pages"])]
         cells += [f"{one[key]:.1f}" for key in ("tokens", "cells", "valid", "positions")]
         cells += [f"{one[key]:.3f}" for key in ("one_minus_ned", "one_minus_ned_median")]
         cells += [f"{100 * one[key]:.1f} %" for key in ("collapsed", "precision", "recall", "f")]
+        cells.append(f"{one['text_edit']:.3f}")
         known = one["overlap"]
         cells.append("–" if known is None else f"{100 * known:.2f} %")
         cells.append(f"{one['pages_per_second']:.1f}")

@@ -36,6 +36,7 @@ COLUMNS = (
         "precision",
         "recall",
         "f",
+        "text_edit",
         "overlap",
         "minutes",
         "note",
@@ -52,6 +53,7 @@ RATIO_COLUMNS = (
         "precision",
         "recall",
         "f",
+        "text_edit",
     ),
 )
 HEADINGS = {
@@ -64,10 +66,11 @@ HEADINGS = {
     "high": "95% high",
     "interval": "over",
     "one_minus_ned_median": "median 1-NED",
+    "text_edit": "text edit distance",
     "overlap": "8-grams in training texts",
     "minutes": "CPU minutes",
 }
-MEANS = ("tokens", "cells", "valid", "positions", "one_minus_ned_median", "collapsed")
+MEANS = ("tokens", "cells", "valid", "positions", "one_minus_ned_median", "collapsed", "text_edit")
 WORDS = ("precision", "recall", "f")
 
 
