@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from ocrpretrain.backbones.base import CLIP_MEAN, CLIP_STD, Backbone, Features
 from ocrpretrain.errors import ConfigError
 from ocrpretrain.layers.conv_stem import conv_stem
-from ocrpretrain.layers.positions import resize_grid
+from ocrpretrain.layers.positions import ResizedTables, resize_grid
 from ocrpretrain.layers.text_tower import init_transformer
 
 
@@ -88,7 +88,7 @@ class ClipViT(Backbone):
         self.transformer = Transformer(*blocks, act_layer=activation, norm_layer=cast(Any, norm))
         self.ln_post = norm(it.width)
         init_transformer(self.transformer, it.width, it.layers)
-        self._resized: dict[tuple[int, int], tuple[object, Tensor]] = {}
+        self._resized = ResizedTables()
 
     def forward(self, image: Tensor, mask: Tensor | None = None) -> Features:
         """(B, 3, H, W) normalised -> the map and the class token; the mask is handed on."""
@@ -123,15 +123,10 @@ class ClipViT(Backbone):
         table = self.positional_embedding
         if size == self.grid:
             return table
-        state = (table._version, table.device, table.dtype)
-        before, known = self._resized.get(size, (None, table))
-        if before == state and not torch.is_grad_enabled():
-            return known
-        split = len(table) - self.grid[0] * self.grid[1]
-        resized = torch.cat([table[:split], resize_grid(table[split:], self.grid, size)])
-        if not torch.is_grad_enabled():
-            self._resized[size] = (state, resized)
-        return resized
+        first, rest = table.tensor_split([len(table) - self.grid[0] * self.grid[1]])
+        return self._resized(
+            size, table, lambda: torch.cat([first, resize_grid(rest, self.grid, size)])
+        )
 
 
 class _Sizes(NamedTuple):

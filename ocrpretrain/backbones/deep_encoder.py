@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from ocrpretrain.backbones.base import Backbone, Features
 from ocrpretrain.errors import ConfigError
-from ocrpretrain.layers.positions import resize_grid
+from ocrpretrain.layers.positions import ResizedTables, resize_grid
 from ocrpretrain.layers.sam_vit import SAMViT
 from ocrpretrain.layers.text_tower import init_transformer
 
@@ -46,6 +46,7 @@ class CompressedCLIP(nn.Module):
         self.grid = grid
         self.class_embedding = nn.Parameter(torch.randn(width) * width**-0.5)
         self.positional_embedding = nn.Parameter(torch.randn(grid**2 + 1, width) * width**-0.5)
+        self._resized = ResizedTables()
         self.ln_pre = nn.LayerNorm(width)
         self.transformer = Transformer(
             width, layers, heads, act_layer=QuickGELU if quick_gelu else nn.GELU
@@ -59,8 +60,10 @@ class CompressedCLIP(nn.Module):
     def embed(self, map_BChw: Tensor) -> Tensor:
         """(B, 1 + h * w, C): the class token and the cells, with their positions."""
         size = (map_BChw.shape[2], map_BChw.shape[3])
-        first, table = self.positional_embedding[:1], self.positional_embedding[1:]
-        position = torch.cat([first, resize_grid(table, (self.grid, self.grid), size)])
+        own, grid = self.positional_embedding, (self.grid, self.grid)
+        position = self._resized(
+            size, own, lambda: torch.cat([own[:1], resize_grid(own[1:], grid, size)])
+        )
         token_B1C = self.class_embedding.to(map_BChw.dtype).expand(len(map_BChw), 1, -1)
         return torch.cat([token_B1C, map_BChw.flatten(2).mT], 1) + position
 

@@ -2,9 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Hashable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+
+class ResizedTables:
+    """Tables at other sizes than their own, computed once per size where nothing learns.
+
+    They are computed anew where gradients are asked for or a graph is compiled, and after the table
+    has changed, in value, device or precision.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[Hashable, tuple[object, Tensor]] = {}
+
+    def __call__(self, key: Hashable, table: Tensor, resize: Callable[[], Tensor]) -> Tensor:
+        """What `resize` makes of a table.
+
+        Args:
+            key: of the table and its new size.
+            table: its own.
+            resize: the function.
+        """
+        if torch.is_grad_enabled() or torch.compiler.is_compiling():
+            return resize()
+        state = (table._version, table.device, table.dtype)
+        before, resized = self._known.get(key, (None, table))
+        if before != state:
+            resized = resize()
+            self._known[key] = (state, resized)
+        return resized
 
 
 def resize_grid(table: Tensor, grid: tuple[int, int], size: tuple[int, int]) -> Tensor:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from ocrpretrain.errors import ConfigError
 from ocrpretrain.layers.conv_stem import conv_stem
-from ocrpretrain.layers.positions import resize_grid
+from ocrpretrain.layers.positions import ResizedTables, resize_grid
 from ocrpretrain.layers.relative_attention import relative_attention, relative_terms, resize_table
 
 
@@ -34,6 +34,7 @@ class SAMAttention(nn.Module):
         self.qkv, self.proj = nn.Linear(width, 3 * width), nn.Linear(width, width)
         self.rel_pos_h = nn.Parameter(torch.zeros(2 * cells - 1, width // heads))
         self.rel_pos_w = nn.Parameter(torch.zeros(2 * cells - 1, width // heads))
+        self._resized = ResizedTables()
 
     def forward(self, x_BhwC: Tensor) -> Tensor:
         """(B, h, w, C) -> (B, h, w, C).
@@ -51,7 +52,11 @@ class SAMAttention(nn.Module):
         tiled = tiles.shape[:3]  # B, windows down, windows across
         x_NLC = tiles.flatten(3, 4).flatten(0, 2)
         q, k, v = x_NLC.unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
-        tables = (resize_table(self.rel_pos_h, rows), resize_table(self.rel_pos_w, columns))
+        high, wide = self.rel_pos_h, self.rel_pos_w
+        tables = (
+            self._resized(("h", rows), high, lambda: resize_table(high, rows)),
+            self._resized(("w", columns), wide, lambda: resize_table(wide, columns)),
+        )
         out = relative_attention(q, k, v, relative_terms(q, tables)).transpose(1, 2).flatten(2)
         out = out.unflatten(1, (rows, columns)).unflatten(0, tiled).transpose(2, 3)
         grid = out.flatten(3, 4).flatten(1, 2)
@@ -133,6 +138,7 @@ class SAMViT(nn.Module):
         self.patch_embed = nn.ModuleDict({"proj": embed})
         self.pos_embed = nn.Parameter(torch.zeros(1, grid, grid, width))
         nn.init.trunc_normal_(self.pos_embed, std=0.02)
+        self._resized = ResizedTables()
         sides = [(grid, 0) if i in global_blocks else (window, window) for i in range(depth)]
         self.blocks = nn.ModuleList(SAMBlock(width, heads, mlp_ratio, *side) for side in sides)
         self.neck = nn.Sequential(
@@ -154,5 +160,6 @@ class SAMViT(nn.Module):
         x_BhwC = self.patch_embed["proj"](image).movedim(1, -1)
         size = (x_BhwC.shape[1], x_BhwC.shape[2])
         nominal = (self.pos_embed.shape[1], self.pos_embed.shape[2])
-        table = resize_grid(self.pos_embed[0].flatten(0, 1), nominal, size)
+        own = self.pos_embed
+        table = self._resized(size, own, lambda: resize_grid(own[0].flatten(0, 1), nominal, size))
         return x_BhwC + table.unflatten(0, size)

@@ -160,6 +160,36 @@ def test_any_size_that_the_stride_divides():
     assert alone(torch.randn(1, 3, 64, 64)).maps[2].shape[1] == alone.out_channels[2] == 64
 
 
+def test_tables_are_resized_once_per_grid_where_nothing_learns(monkeypatch):
+    from ocrpretrain.backbones import deep_encoder
+    from ocrpretrain.layers import sam_vit
+
+    calls: list[str] = []
+    for module, name in (
+        (deep_encoder, "resize_grid"),
+        (sam_vit, "resize_grid"),
+        (sam_vit, "resize_table"),
+    ):
+        plain = getattr(module, name)
+        monkeypatch.setattr(
+            module, name, lambda *x, name=name, plain=plain: calls.append(name) or plain(*x)
+        )
+    encoder, image = DeepEncoder(NANO_SAM, NANO_CLIP).eval(), torch.rand(1, 3, 64, 128)
+    torch.nn.init.normal_(encoder.sam.blocks[1].attn.rel_pos_h)
+    with torch.no_grad():
+        first = encoder(image).maps[-1]
+        count = len(calls)
+        assert torch.equal(encoder(image).maps[-1], first) and len(calls) == count == 2 + 2 * 4
+        encoder(torch.rand(1, 3, 128, 64))
+        assert len(calls) > count
+        encoder.sam.blocks[1].attn.rel_pos_h.mul_(2)  # as an optimizer does
+        assert not torch.equal(encoder(image).maps[-1], first)
+        assert encoder.double()(image.double()).maps[-1].dtype == torch.float64
+    count = len(calls)
+    encoder.float()(image).maps[-1].sum().backward()
+    assert len(calls) == count + 2 + 2 * 4
+
+
 def test_strides_follow_the_patch_and_options_are_checked():
     encoder = DeepEncoder({**NANO_SAM, "patch": 8}, NANO_CLIP).eval()
     maps = encoder(torch.rand(1, 3, 64, 96)).maps
