@@ -4,22 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-WORDS = 8
+from ocrpretrain.data.synthesis.texts import RUN, word_runs
 
 
-def word_runs(text: str, words: int = WORDS) -> set[tuple[str, ...]]:
-    """All runs of so many words of a text; a shorter text has none."""
-    split = text.split()
-    starts = range(len(split) - words + 1)
-    return {tuple(split[place : place + words]) for place in starts}
-
-
-def overlap(test: Iterable[str], training: Iterable[str], words: int = WORDS) -> float:
+def overlap(test: Iterable[str], training: Iterable[str], words: int = RUN) -> float:
     """Share of the test texts' distinct runs of words that a training text has, 0 to 1."""
     known: set[tuple[str, ...]] = set()
     for text in training:
-        known |= word_runs(text, words)
+        known |= word_runs(text.split(), words)
     runs: set[tuple[str, ...]] = set()
     for text in test:
-        runs |= word_runs(text, words)
+        runs |= word_runs(text.split(), words)
     return len(runs & known) / len(runs) if runs else 0.0

@@ -118,20 +118,21 @@ class WordFileReader:
         """
         self.check_attention()
         samples = self.samples(item)
-        scores = [answer.score for answer in self._answers(samples)]
-        sample = samples[scores.index(max(scores))]
-        batch = move_data_to_device(self.collate([sample]), self.device)
+        batch = move_data_to_device(self.collate(samples), self.device)
         features = self.head.encode(self.backbone, batch)
         found = self.head.predict(features, batch)
-        text, _ = found.branches.get("visual", [(found.texts[0], 0.0)])[0]
-        maps = self.head.attention(features, batch)[0]
+        best = found.scores.index(max(found.scores))
+        sample, text = samples[best], found.texts[best]
+        if "visual" in found.branches:
+            text, _ = found.branches["visual"][best]
+        maps = self.head.attention(features, batch)[best]
         drawn = [
             draw_attention(sample.image, map_hw.float().cpu().numpy(), char)
             for map_hw, char in zip(maps, text, strict=False)
         ]
         if features.prefix is not None:
             image = self.backbone.normalize(batch["image"])
-            looks = cast(ClipViT, self.backbone).class_attention(image)[0]
+            looks = cast(ClipViT, self.backbone).class_attention(image)[best]
             drawn.append(draw_attention(sample.image, looks.float().cpu().numpy(), "class token"))
         return tile([draw_words(sample.image, [], []), *drawn], columns)
 

@@ -91,13 +91,14 @@ def test_pictures_are_drawn_as_they_were_read(reader_file, monkeypatch):
     def prefer_the_last(features, batch):
         found = predict(features, batch)
         count = len(found.texts)
-        return found._replace(scores=[float(n) for n in range(count)])
+        return found._replace(scores=[float(n) for n in range(count)], counts={"cut_texts": 1})
 
     monkeypatch.setattr(reader.head, "predict", prefer_the_last)
     monkeypatch.setattr(words, "draw_words", lambda image, *_: drawn.append(image) or image)
     tall = item(90, 30)
     reader.picture(tall)
     assert np.array_equal(drawn[0], reader.samples(tall)[-1].image)
+    assert not reader.counts  # what was read counts, not what is drawn of it
 
 
 def test_pictures_of_attention(reader_file):

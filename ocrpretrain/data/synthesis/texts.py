@@ -19,6 +19,7 @@ MARKS = ".,!?:;"
 UNITS = ("st", "nd", "rd", "th", "km", "kg", "m", "L")
 PageText = Literal["natural", "shuffled", "letters", "words"]
 HELD_BACK = 5  # every fifth paragraph is a test text
+RUN = 8  # words that a test text may not share with a training text
 
 
 class Texts:
@@ -189,12 +190,13 @@ def _part(corpus: str | None, part: str | None) -> tuple[tuple[str, ...], ...]:
     training = [words for place, words in enumerate(prose) if place % HELD_BACK]
     if part == "train":
         return tuple(training)
-    known = {run for words in training for run in _runs(words)}
-    return tuple(words for words in prose[::HELD_BACK] if known.isdisjoint(_runs(words)))
+    known = {run for words in training for run in word_runs(words)}
+    return tuple(words for words in prose[::HELD_BACK] if known.isdisjoint(word_runs(words)))
 
 
-def _runs(words: tuple[str, ...], length: int = 8) -> list[tuple[str, ...]]:
-    return [words[start : start + length] for start in range(len(words) - length + 1)]
+def word_runs(words: Sequence[str], length: int = RUN) -> set[tuple[str, ...]]:
+    """All runs of so many words; a shorter text has none."""
+    return {tuple(words[start : start + length]) for start in range(len(words) - length + 1)}
 
 
 @lru_cache
