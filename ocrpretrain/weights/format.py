@@ -197,7 +197,7 @@ def _other_files(head: nn.Module, path: PathLike) -> list[str]:
     """Files that a reader file names, its charset or tokenizer, and that differ from the head's."""
     own: Mapping[str, str] = getattr(head, "files", dict)()
     return [
-        f"head.{name}: another one than the weights were trained with; ids would mean other things: "
+        f"head.{name}: another one than the weights were trained with; ids would mean others: "
         "name the same, or leave the head out of `only`"
         for name, said in read_info(path).files.items()
         if own.get(name, said) != said
