@@ -16,11 +16,11 @@ import lightning as L
 import torch
 from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint
 
-from ocrpretrain.callbacks import Cost, RandomState, RunRecord, StepClock, WithinEpoch
+from ocrpretrain.callbacks import Cost, RandomState, RunRecord, StepClock, UntilEnd, WithinEpoch
 from ocrpretrain.callbacks.cost import peak_memory
 from ocrpretrain.config import DEFAULT_TYPES, build, dump, load
 from ocrpretrain.data import OCRDataModule
-from ocrpretrain.environment import share_cores
+from ocrpretrain.environment import emulates_bfloat16, share_cores
 from ocrpretrain.errors import ConfigError
 from ocrpretrain.loggers import log_file
 from ocrpretrain.module import PretrainModule
@@ -64,6 +64,8 @@ def pretrain(
     _quiet()
     share_cores(cfg["data"].get("num_workers", 0))
     L.seed_everything(cfg.get("seed", 0), workers=True, verbose=False)
+    if "bf16" in str(cfg["trainer"].get("precision")) and emulates_bfloat16():
+        print("this CPU has no bfloat16: trainer.precision=32-true is several times as fast here")
     module, data = build_module(cfg)
     if module.head.needs_whole_batch and cfg["trainer"].get("accumulate_grad_batches", 1) > 1:
         raise ConfigError(
@@ -197,7 +199,7 @@ def _callbacks(folder: Path, monitor: str) -> list[L.Callback]:
     options: dict[str, Any] = {"dirpath": checkpoints, "enable_version_counter": False}
     best = ModelCheckpoint(filename="best", monitor=monitor, mode="max", **options)
     # Not 'save_last': the last checkpoint must also be written when the best one is not.
-    last = ModelCheckpoint(filename="last", **options)
+    last = UntilEnd(filename="last", **options)
     # A long epoch loses ten minutes at most.
     within = WithinEpoch(filename="within", train_time_interval=WITHIN_EPOCH, **options)
     return [best, last, within, RandomState(), LearningRateMonitor("step")]

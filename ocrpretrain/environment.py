@@ -81,3 +81,17 @@ def share_cores(workers: int) -> None:
 
     if not torch.cuda.is_available() and "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(max(1, (os.cpu_count() or 1) - workers))
+
+
+def emulates_bfloat16() -> bool:
+    """Whether products in bfloat16 would run without an accelerator, on a CPU that has none.
+
+    Such a CPU converts each number: a training step takes several times as long as in float32.
+    """
+    import torch
+
+    if torch.cuda.is_available() or not hasattr(torch.cpu, "get_capabilities"):
+        return False
+    found = torch.cpu.get_capabilities()
+    x86 = found.get("architecture") == "x86_64"
+    return x86 and not (found.get("avx512_bf16") or found.get("amx_bf16"))

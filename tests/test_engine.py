@@ -53,6 +53,23 @@ def test_a_run_leaves_config_checkpoints_record_and_curve(tmp_path):
     assert {name.partition(".")[0] for name in state} == {"backbone", "head"}
 
 
+@pytest.mark.parametrize(
+    "found, slow",
+    [
+        ({"architecture": "x86_64", "avx512_bf16": False, "amx_bf16": False}, True),
+        ({"architecture": "x86_64", "avx512_bf16": True, "amx_bf16": False}, False),
+        ({"architecture": "aarch64"}, False),
+    ],
+)
+def test_bfloat16_that_the_cpu_does_not_have_is_said(monkeypatch, tmp_path, capsys, found, slow):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: found, raising=False)
+    pretrain(CONFIG, {"trainer.precision": "bf16-mixed"}, tmp_path, dry_run=True)
+    assert ("this CPU has no bfloat16" in capsys.readouterr().out) == slow
+    pretrain(CONFIG, {}, tmp_path, dry_run=True)
+    assert "bfloat16" not in capsys.readouterr().out
+
+
 def test_resume_goes_on_where_an_interrupted_run_stopped(tmp_path, capsys):
     whole = pretrain(CONFIG, work_dir=tmp_path / "whole")
     half = tmp_path / "half"

@@ -87,6 +87,19 @@ def test_breaks_in_the_middle_and_at_the_ends_of_epochs(tmp_path, whole, capsys)
 
 
 @pytest.mark.slow
+def test_a_run_that_ends_inside_an_epoch_keeps_its_last_step(tmp_path):
+    each_epoch = {"callbacks": [], "trainer.max_steps": 8}  # of 6 an epoch
+    by_steps = {"trainer.check_val_every_n_epoch": None, "trainer.val_check_interval": 5}
+    for name, more in {"epoch": each_epoch, "steps": each_epoch | by_steps}.items():
+        folder = pretrain(CONFIG, OPTIONS | more, work_dir=tmp_path / name)
+        assert state_of(folder)[1]["global_step"] == 8, name
+        assert state_of(folder)[1]["images_seen"] == 32, name
+        pretrain(CONFIG, OPTIONS, work_dir=folder, resume=True)  # the epoch's rest and a third one
+        assert state_of(folder)[1]["global_step"] == 18, name
+        assert state_of(folder)[1]["images_seen"] == 72, name
+
+
+@pytest.mark.slow
 @pytest.mark.timeout(60 * (KILLS + 4))
 def test_kill_minus_nine_at_random_points(tmp_path):
     """With OCRPRETRAIN_KILLS=20: twenty kills in one run of 480 steps."""

@@ -9,4 +9,4 @@ backbone = dict(
 head = dict(decoder=dict(width=256, layers=4, heads=8, hidden=704))
 data = dict(batch_size=256, val_batch_size=128, num_workers=4)
 optimizer = dict(lr=1e-3)
-trainer = dict(max_epochs=40, accelerator="gpu", devices=1)
+trainer = dict(max_epochs=40, accelerator="gpu", devices=1, precision="bf16-mixed")

@@ -1,7 +1,7 @@
-# Optical compression for 2 CPU cores: 128 x 256 pages in one font, 8 vision tokens, bytes.
-# Half of the texts are words by frequency, half random letters: neither can be learned by heart.
-# Small and narrow, since images seen count for more here than width.
+# Optical compression for 2 CPU cores: 128 x 256 pages in one font, 8 vision tokens, bytes. Half of
+# the texts are words by frequency, half random letters. Narrow: images seen count for more than width.
 # Command:  python tools/pretrain.py THIS
+# With AVX512-BF16 or AMX, faster:  --cfg-options trainer.precision=bf16-mixed
 _base_ = ["../_base_/runtime.py"]
 
 _pages = dict(
@@ -37,4 +37,4 @@ data = dict(
     num_workers=1,
 )  # fmt: skip
 optimizer = dict(lr=1.5e-3, weight_decay=0.05)
-trainer = dict(max_epochs=12, accelerator="cpu", gradient_clip_val=1.0, precision="bf16-mixed")
+trainer = dict(max_epochs=12, accelerator="cpu", gradient_clip_val=1.0)

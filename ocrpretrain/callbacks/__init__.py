@@ -3,6 +3,14 @@
 from ocrpretrain.callbacks.cost import Cost, StepClock
 from ocrpretrain.callbacks.pictures import SamplePicture
 from ocrpretrain.callbacks.record import RunRecord
-from ocrpretrain.callbacks.state import RandomState, WithinEpoch
+from ocrpretrain.callbacks.state import RandomState, UntilEnd, WithinEpoch
 
-__all__ = ["Cost", "RandomState", "RunRecord", "SamplePicture", "StepClock", "WithinEpoch"]
+__all__ = [
+    "Cost",
+    "RandomState",
+    "RunRecord",
+    "SamplePicture",
+    "StepClock",
+    "UntilEnd",
+    "WithinEpoch",
+]

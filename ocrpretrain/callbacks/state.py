@@ -31,6 +31,44 @@ class WithinEpoch(ModelCheckpoint):
             super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
 
 
+class UntilEnd(ModelCheckpoint):
+    """`ModelCheckpoint` that keeps a run's last step, also where that is inside an epoch.
+
+    Where `max_steps` or `max_time` end a run between two validations, Lightning's may leave the
+    weights of the earlier one, or count the epoch as finished: a resumed run left out its rest.
+    """
+
+    _kept = 0  # the step that was saved inside an epoch
+
+    def on_train_batch_end(
+        self,
+        trainer: L.Trainer,
+        pl_module: L.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+    ) -> None:
+        super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
+        ends = trainer.should_stop or trainer.global_step == trainer.max_steps
+        if ends and not trainer.is_last_batch:
+            self._keep(trainer)
+            self._kept = trainer.global_step
+            self._last_global_step_saved = 0  # a validation of this step is kept, too
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if self._kept != trainer.global_step:
+            super().on_train_epoch_end(trainer, pl_module)
+
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        super().on_train_end(trainer, pl_module)
+        if self._kept != trainer.global_step:
+            self._keep(trainer)
+
+    def _keep(self, trainer: L.Trainer) -> None:
+        if not self._should_skip_saving_checkpoint(trainer):
+            self._save_topk_checkpoint(trainer, self._monitor_candidates(trainer))
+
+
 class RandomState(L.Callback):
     """Carries the random states of Python, NumPy and torch, of each process, across a resume."""
 

@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import pytest
+from conftest import EXTERNAL
 from test_tools import run
 
 from ocrpretrain.data import Folder, LabelsFolder, LMDBWords, Shards, SyntheticScenes
@@ -67,3 +68,23 @@ def test_the_tool_draws_and_converts(tmp_path, monkeypatch, capsys):
     assert "--scenes or --words or --pages" in capsys.readouterr().err
     assert prepare("shards", tmp_path, tmp_path / "none") == 2
     assert "holds neither labels.jsonl" in capsys.readouterr().err
+
+
+def test_what_a_config_trains_on_is_drawn_once(tmp_path, monkeypatch, capsys):
+    config = str(EXTERNAL / "my_config.py")
+    assert (
+        run(monkeypatch, "prepare_data", "shards", config, str(tmp_path / "set"), "--images", "5")
+        == 0
+    )
+    drawn, source = (
+        Folder(tmp_path / "set"),
+        SyntheticScenes(5, size=(64, 64), words=(1, 2), letter_height=(0.2, 0.4)),
+    )
+    texts = [[word.text for word in source.read(place).words] for place in range(5)]
+    assert [[word.text for word in item.words] for item in drawn] == texts
+    assert run(monkeypatch, "prepare_data", "folder", config, str(tmp_path / "epoch")) == 0
+    assert len(Folder(tmp_path / "epoch")) == 16
+    capsys.readouterr()
+    again = ("lmdb", str(tmp_path / "set"), str(tmp_path / "lmdb"), "--images", "3")
+    assert run(monkeypatch, "prepare_data", *again) != 0
+    assert "--images: only for configs" in capsys.readouterr().err
