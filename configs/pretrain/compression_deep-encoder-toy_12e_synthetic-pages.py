@@ -1,5 +1,5 @@
 # Optical compression for 2 CPU cores: 128 x 256 pages in one font, 8 vision tokens, bytes. Half of
-# the texts are words by frequency, half random letters. Narrow: images seen count for more than width.
+# the texts are words by frequency, half random letters. Narrow, since images seen count for more.
 # Command:  python tools/pretrain.py THIS
 # With AVX512-BF16 or AMX, faster:  --cfg-options trainer.precision=bf16-mixed
 _base_ = ["../_base_/runtime.py"]

@@ -9,10 +9,13 @@ from typing import Any
 from ocrpretrain.results.curves import Curve, draw_panels
 
 SCORES = {"one_minus_ned": "1-NED", "precision": "word precision"}
+FEWEST = 5  # pages of a point; the table has those of fewer
 
 
 def draw_ratios(rows: Sequence[dict[str, Any]], out: Path) -> None:
     """1-NED and precision of distinct words, by the ratio of text tokens to vision tokens.
+
+    Ranges of ratios with fewer than `FEWEST` pages are left to the table.
 
     Args:
         rows: what `ratio_rows` returns.
@@ -21,13 +24,15 @@ def draw_ratios(rows: Sequence[dict[str, Any]], out: Path) -> None:
     panels: dict[str, dict[str, Curve]] = {}
     labels = {row["recipe"]: _label(row) for row in rows}
     for row in rows:
+        if row["pages"] < FEWEST:
+            continue
         label = labels[row["recipe"]]
         if list(labels.values()).count(label) > 1:
             label += f" ({row['recipe']})"
         for score, title in SCORES.items():
             panel = panels.setdefault(f"{row['experiment']}: {row['set']}, {title}", {})
             panel.setdefault(label, []).append((row["ratio"], row[score]))
-    draw_panels(panels, "text tokens per vision token", out, {})
+    draw_panels(panels, f"text tokens per vision token ({FEWEST} pages or more)", out, {})
 
 
 def _label(row: dict[str, Any]) -> str:
