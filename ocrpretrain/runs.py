@@ -22,11 +22,12 @@ def check_folder(folder: Path, resume: bool, overwrite: bool, trainer: Mapping[s
     record = folder / "run.json"
     if record.exists() and not overwrite:
         before = json.loads(record.read_text("utf-8"))["config"]["trainer"]
-        longer = any(before.get(key) != trainer.get(key) for key in ("max_epochs", "max_steps"))
+        lengths = ("max_epochs", "max_steps", "max_time")
+        longer = any(before.get(key) != trainer.get(key) for key in lengths)
         if not (resume and longer):
             raise ConfigError(
                 f"{folder}: holds a finished run; use another --work-dir, --overwrite to replace "
-                "it, or --resume with another trainer.max_epochs to train on"
+                "it, or --resume with another trainer.max_epochs, max_steps or max_time to train on"
             )
         record.unlink()
     checkpoints = list((folder / "checkpoints").glob("*.ckpt"))
@@ -41,14 +42,16 @@ def check_folder(folder: Path, resume: bool, overwrite: bool, trainer: Mapping[s
 
 def newest_checkpoint(folder: Path) -> Path | None:
     """The readable checkpoint with the most steps; one that cannot be read is named and skipped."""
-    found: list[tuple[int, float, Path]] = []
+    found: list[tuple[int, bool, float, Path]] = []
     for path in sorted((folder / "checkpoints").glob("*.ckpt")):
         try:
             content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-            found.append((content["global_step"], path.stat().st_mtime, path))
+            # Of the same step the last: only that one is inside an epoch that was broken off.
+            last = path.stem == "last"
+            found.append((content["global_step"], last, path.stat().st_mtime, path))
         except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError):
             print(f"{path}: half written or damaged, skipped")
-    return max(found)[2] if found else None
+    return max(found)[-1] if found else None
 
 
 def keep_curve(folder: Path) -> None:

@@ -45,6 +45,13 @@ class PowerCut(L.Callback):
             raise RuntimeError("the power goes")
 
 
+class StopAtEight(L.Callback):
+    """As `max_time` ends a run."""
+
+    def on_train_batch_end(self, trainer, *_):
+        trainer.should_stop = trainer.global_step == 8
+
+
 def state_of(folder):
     checkpoint = torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)
     return checkpoint["state_dict"], checkpoint
@@ -88,13 +95,17 @@ def test_breaks_in_the_middle_and_at_the_ends_of_epochs(tmp_path, whole, capsys)
 
 @pytest.mark.slow
 def test_a_run_that_ends_inside_an_epoch_keeps_its_last_step(tmp_path):
-    each_epoch = {"callbacks": [], "trainer.max_steps": 8}  # of 6 an epoch
+    whole = OPTIONS | {"callbacks": []}
+    each_epoch = {"trainer.max_steps": 8}  # of 6 an epoch
     by_steps = {"trainer.check_val_every_n_epoch": None, "trainer.val_check_interval": 5}
-    for name, more in {"epoch": each_epoch, "steps": each_epoch | by_steps}.items():
-        folder = pretrain(CONFIG, OPTIONS | more, work_dir=tmp_path / name)
+    by_time = {"callbacks": [{"type": "test_resume.StopAtEight"}], "trainer.max_epochs": 4}
+    ways = {"epoch": each_epoch, "steps": each_epoch | by_steps, "time": by_time}
+    for name, way in ways.items():
+        folder = pretrain(CONFIG, whole | way, work_dir=tmp_path / name)
         assert state_of(folder)[1]["global_step"] == 8, name
         assert state_of(folder)[1]["images_seen"] == 32, name
-        pretrain(CONFIG, OPTIONS, work_dir=folder, resume=True)  # the epoch's rest and a third one
+        # The epoch's rest, and a third one.
+        pretrain(CONFIG, whole, work_dir=folder, resume=True)
         assert state_of(folder)[1]["global_step"] == 18, name
         assert state_of(folder)[1]["images_seen"] == 72, name
 

@@ -49,8 +49,8 @@ class UntilEnd(ModelCheckpoint):
         batch_idx: int,
     ) -> None:
         super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
-        ends = trainer.should_stop or trainer.global_step == trainer.max_steps
-        if ends and not trainer.is_last_batch:
+        stops = trainer.should_stop and trainer.fit_loop._can_stop_early
+        if (stops or trainer.global_step == trainer.max_steps) and not trainer.is_last_batch:
             self._keep(trainer)
             self._kept = trainer.global_step
             self._last_global_step_saved = 0  # a validation of this step is kept, too
