@@ -13,10 +13,11 @@ mkdir -p "$out"
 if [ -d "${WHEELS:-wheels}" ]; then
     python3 -m pip install --quiet --no-index --no-deps --target /tmp/site "${WHEELS:-wheels}"/*.whl
 fi
-export PYTHONPATH=/tmp/site:$PWD OMP_NUM_THREADS=1
+export PYTHONPATH=/tmp/site:$PWD
 python3 tools/prepare_data.py shards "$config" data/pages --images "${IMAGES:-200000}" --workers "$(nproc)"
 
 read_pages() {
+    set -e
     sees=$1 frozen=()
     shift
     [ "$sees" = page ] || frozen=("freeze=['backbone.']")
@@ -33,15 +34,18 @@ read_pages() {
 }
 readers=()
 for sees in page nothing text; do
-    read_pages "$sees" "$@" > "$out/$sees.log" 2>&1 &
+    OMP_NUM_THREADS=1 read_pages "$sees" "$@" > "$out/$sees.log" 2>&1 &
     readers+=($!)
 done
-for reader in "${readers[@]}"; do wait "$reader"; done
+failed=0
+for reader in "${readers[@]}"; do wait "$reader" || failed=1; done
+[ $failed = 0 ] || tail -n 5 "$out"/*.log
 python3 tools/leaderboard.py "$out/results.jsonl" --wandb disabled
-[ "${DEVICE:-gpu}" = gpu ] || exit 0
+[ "${DEVICE:-gpu}" = gpu ] || exit $failed
 cd benchmarks
 python3 deep_encoder.py --bf16 --sides 640 1024 --batch 8 | tee "$out/forward.txt"
 python3 deep_encoder.py --bf16 --sides 640 1024 --batch 4 --train | tee "$out/train.txt"
 python3 deep_encoder.py --bf16 --sides 1024 --batch 8 --train --compile | tee "$out/compiled.txt"
 python3 encoders.py --plot "$out/encoders.png" | tee "$out/encoders.txt"
 nvidia-smi --query-gpu=name,driver_version --format=csv > "$out/gpu.csv"
+exit $failed

@@ -163,19 +163,20 @@ def compare(name: str, forms: dict[str, Step], parameters: list[nn.Parameter], r
 
 
 def saved_bytes(step: Step, own: set[int]) -> int:
-    """Bytes that autograd keeps for the backward of one step, parameters left out."""
+    """Bytes that autograd keeps for the backward of one step, parameters left out; runs both."""
     seen: dict[int, int] = {}
 
     def pack(tensor: Tensor) -> Tensor:
         storage = tensor.untyped_storage()
         if storage.data_ptr() not in own:
             seen[storage.data_ptr()] = storage.nbytes()
-        return tensor
+        return tensor.detach()
 
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        loss = step()  # held: what it lets go of is counted no more
-    assert loss.requires_grad
-    return sum(seen.values())
+        loss = step()
+    total = sum(seen.values())
+    loss.backward()
+    return total
 
 
 def count_recompilations(backbone: CLIPResNet, head: OCLIPHead, images: int, side: int) -> None:

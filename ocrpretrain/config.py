@@ -151,6 +151,12 @@ def pretrain_errors(cfg: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             yield section, f"wants a dict, found {value!r}"
         elif section in cfg and section in ("backbone", "head") and "type" not in value:
             yield section, "needs a 'type', the dotted name of a class"
+    data = cfg.get("data")
+    for part in ("train", "val", "view"):
+        value = data.get(part) if isinstance(data, Mapping) else None
+        if value is not None and not isinstance(value, Mapping):
+            what = "wants a dict; as an option \"{'type':'...','_delete_':True}\""
+            yield f"data.{part}", f"{what}, found {value!r}"
     for index, entry in enumerate(cfg.get("init", ())):
         known = isinstance(entry, Mapping) and "file" in entry and not set(entry) - {"file", "only"}
         if not known or not isinstance(entry.get("only", []), list | tuple):

@@ -64,7 +64,8 @@ def pretrain(
     _quiet()
     share_cores(cfg["data"].get("num_workers", 0))
     L.seed_everything(cfg.get("seed", 0), workers=True, verbose=False)
-    if "bf16" in str(cfg["trainer"].get("precision")) and emulates_bfloat16():
+    narrow = "bf16" in str(cfg["trainer"].get("precision"))
+    if narrow and emulates_bfloat16(cfg["trainer"].get("accelerator", "auto")):
         print("this CPU has no bfloat16: trainer.precision=32-true is several times as fast here")
     module, data = build_module(cfg)
     if module.head.needs_whole_batch and cfg["trainer"].get("accumulate_grad_batches", 1) > 1:

@@ -83,15 +83,16 @@ def share_cores(workers: int) -> None:
         torch.set_num_threads(max(1, (os.cpu_count() or 1) - workers))
 
 
-def emulates_bfloat16() -> bool:
-    """Whether products in bfloat16 would run without an accelerator, on a CPU that has none.
+def emulates_bfloat16(accelerator: str) -> bool:
+    """Whether a Trainer on this accelerator would compute in bfloat16 on a CPU that has none.
 
     Such a CPU converts each number: a training step takes several times as long as in float32.
     """
     import torch
 
-    if torch.cuda.is_available() or not hasattr(torch.cpu, "get_capabilities"):
+    on_cpu = accelerator == "cpu" or (accelerator == "auto" and not torch.cuda.is_available())
+    if not on_cpu or not hasattr(torch.cpu, "get_capabilities"):
         return False
     found = torch.cpu.get_capabilities()
-    x86 = found.get("architecture") == "x86_64"
-    return x86 and not (found.get("avx512_bf16") or found.get("amx_bf16"))
+    own = any(found.get(name) for name in ("avx512_bf16", "amx_bf16", "avx_ne_convert"))
+    return found.get("architecture") == "x86_64" and not own

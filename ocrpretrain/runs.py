@@ -23,8 +23,8 @@ def check_folder(folder: Path, resume: bool, overwrite: bool, trainer: Mapping[s
     if record.exists() and not overwrite:
         before = json.loads(record.read_text("utf-8"))["config"]["trainer"]
         lengths = ("max_epochs", "max_steps", "max_time")
-        longer = any(before.get(key) != trainer.get(key) for key in lengths)
-        if not (resume and longer):
+        changed = any(before.get(key) != trainer.get(key) for key in lengths)
+        if not (resume and changed):
             raise ConfigError(
                 f"{folder}: holds a finished run; use another --work-dir, --overwrite to replace "
                 "it, or --resume with another trainer.max_epochs, max_steps or max_time to train on"
@@ -46,7 +46,7 @@ def newest_checkpoint(folder: Path) -> Path | None:
     for path in sorted((folder / "checkpoints").glob("*.ckpt")):
         try:
             content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-            # Of the same step the last: only that one is inside an epoch that was broken off.
+            # The best one of the same step may count an epoch as finished that was broken off.
             last = path.stem == "last"
             found.append((content["global_step"], last, path.stat().st_mtime, path))
         except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError):

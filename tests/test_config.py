@@ -99,6 +99,7 @@ MISTAKES = [
         "2 is more than max_epochs=1",
     ),
     ("trainer = 3", "trainer", "wants a dict, found 3"),
+    ("data = dict(train='dict(a=1)')", "data.train", "wants a dict; as an option"),
 ]
 
 

@@ -62,7 +62,6 @@ def test_a_run_leaves_config_checkpoints_record_and_curve(tmp_path):
     ],
 )
 def test_bfloat16_that_the_cpu_does_not_have_is_said(monkeypatch, tmp_path, capsys, found, slow):
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: found, raising=False)
     pretrain(CONFIG, {"trainer.precision": "bf16-mixed"}, tmp_path, dry_run=True)
     assert ("this CPU has no bfloat16" in capsys.readouterr().out) == slow

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
 import random
 import signal
@@ -104,6 +105,8 @@ def test_a_run_that_ends_inside_an_epoch_keeps_its_last_step(tmp_path):
         folder = pretrain(CONFIG, whole | way, work_dir=tmp_path / name)
         assert state_of(folder)[1]["global_step"] == 8, name
         assert state_of(folder)[1]["images_seen"] == 32, name
+        found = state_of(folder)[1]["ocrpretrain"]["metrics"]["val/score"]
+        assert found == json.loads((folder / "run.json").read_text())["metrics"]["val/score"], name
         # The epoch's rest, and a third one.
         pretrain(CONFIG, whole, work_dir=folder, resume=True)
         assert state_of(folder)[1]["global_step"] == 18, name

@@ -38,7 +38,7 @@ class UntilEnd(ModelCheckpoint):
     weights of the earlier one, or count the epoch as finished: a resumed run left out its rest.
     """
 
-    _kept = 0  # the step that was saved inside an epoch
+    _kept = -1  # the step that was saved inside an epoch
 
     def on_train_batch_end(
         self,
@@ -51,9 +51,18 @@ class UntilEnd(ModelCheckpoint):
         super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
         stops = trainer.should_stop and trainer.fit_loop._can_stop_early
         if (stops or trainer.global_step == trainer.max_steps) and not trainer.is_last_batch:
-            self._keep(trainer)
+            _save(self, trainer)
             self._kept = trainer.global_step
-            self._last_global_step_saved = 0  # a validation of this step is kept, too
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        super().on_validation_end(trainer, pl_module)
+        if self._kept != trainer.global_step:
+            return
+        for callback in trainer.checkpoint_callbacks:  # whose states are part of this one's file
+            if isinstance(callback, ModelCheckpoint) and callback.monitor:
+                _save(callback, trainer)
+        self._last_global_step_saved = 0
+        _save(self, trainer)  # again, with what was validated
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if self._kept != trainer.global_step:
@@ -62,11 +71,12 @@ class UntilEnd(ModelCheckpoint):
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         super().on_train_end(trainer, pl_module)
         if self._kept != trainer.global_step:
-            self._keep(trainer)
+            _save(self, trainer)
 
-    def _keep(self, trainer: L.Trainer) -> None:
-        if not self._should_skip_saving_checkpoint(trainer):
-            self._save_topk_checkpoint(trainer, self._monitor_candidates(trainer))
+
+def _save(callback: ModelCheckpoint, trainer: L.Trainer) -> None:
+    if not callback._should_skip_saving_checkpoint(trainer):
+        callback._save_topk_checkpoint(trainer, callback._monitor_candidates(trainer))
 
 
 class RandomState(L.Callback):

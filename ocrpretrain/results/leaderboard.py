@@ -58,11 +58,8 @@ def boards(path: PathLike) -> list[Board]:
 
 def draw(tables: Sequence[Board], folder: Path) -> list[Path]:
     """The pictures of tables that have one; returns their files."""
-    ratios = [board for board in tables if board.name == RATIOS]
-    files = [folder / f"{board.name}.png" for board in ratios]
-    for board, file in zip(ratios, files, strict=True):
-        draw_ratios(board.rows, file)
-    return files
+    files = {folder / f"{board.name}.png": board.rows for board in tables if board.name == RATIOS}
+    return [file for file, rows in files.items() if draw_ratios(rows, file)]
 
 
 def markdown(board: Board) -> str:

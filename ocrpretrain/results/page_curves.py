@@ -12,7 +12,7 @@ SCORES = {"one_minus_ned": "1-NED", "precision": "word precision"}
 FEWEST = 5  # pages of a point; the table has those of fewer
 
 
-def draw_ratios(rows: Sequence[dict[str, Any]], out: Path) -> None:
+def draw_ratios(rows: Sequence[dict[str, Any]], out: Path) -> bool:
     """1-NED and precision of distinct words, by the ratio of text tokens to vision tokens.
 
     Ranges of ratios with fewer than `FEWEST` pages are left to the table.
@@ -20,11 +20,14 @@ def draw_ratios(rows: Sequence[dict[str, Any]], out: Path) -> None:
     Args:
         rows: what `ratio_rows` returns.
         out: PNG to write.
+
+    Returns:
+        Whether there was a point to draw.
     """
     panels: dict[str, dict[str, Curve]] = {}
     labels = {row["recipe"]: _label(row) for row in rows}
     for row in rows:
-        if row["pages"] < FEWEST:
+        if row["pages"] < FEWEST * row["n"]:  # all seeds together
             continue
         label = labels[row["recipe"]]
         if list(labels.values()).count(label) > 1:
@@ -32,7 +35,9 @@ def draw_ratios(rows: Sequence[dict[str, Any]], out: Path) -> None:
         for score, title in SCORES.items():
             panel = panels.setdefault(f"{row['experiment']}: {row['set']}, {title}", {})
             panel.setdefault(label, []).append((row["ratio"], row[score]))
-    draw_panels(panels, f"text tokens per vision token ({FEWEST} pages or more)", out, {})
+    if panels:
+        draw_panels(panels, f"text tokens per vision token ({FEWEST} pages or more)", out, {})
+    return bool(panels)
 
 
 def _label(row: dict[str, Any]) -> str:
