@@ -64,7 +64,7 @@ def measure(
         def step(encoder: Any = encoder, image: torch.Tensor = images[name]) -> torch.Tensor:
             return encoder(image).maps[-1].square().mean()
 
-        kept = saved_bytes(step, own)
+        kept = saved_bytes(step, own, backward=False)
         # The fused attention of a CPU would not be counted.
         with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
             cells = encoder(images[name]).maps[-1]

@@ -162,8 +162,8 @@ def compare(name: str, forms: dict[str, Step], parameters: list[nn.Parameter], r
     )
 
 
-def saved_bytes(step: Step, own: set[int]) -> int:
-    """Bytes that autograd keeps for the backward of one step, parameters left out; runs both."""
+def saved_bytes(step: Step, own: set[int], backward: bool = True) -> int:
+    """Bytes that autograd keeps for the backward of one step, parameters left out."""
     seen: dict[int, int] = {}
 
     def pack(tensor: Tensor) -> Tensor:
@@ -174,9 +174,9 @@ def saved_bytes(step: Step, own: set[int]) -> int:
 
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
         loss = step()
-    total = sum(seen.values())
-    loss.backward()
-    return total
+    if backward:  # for its FLOPs
+        loss.backward()
+    return sum(seen.values())
 
 
 def count_recompilations(backbone: CLIPResNet, head: OCLIPHead, images: int, side: int) -> None:
