@@ -94,7 +94,7 @@ def forms(
 
 def kept(encoder: DeepEncoder, images: Tensor) -> dict[str, int]:
     """Bytes that autograd keeps of either form, parameters left out."""
-    own = {p.untyped_storage().data_ptr() for p in encoder.parameters()}
+    own = {p.untyped_storage()._cdata for p in encoder.parameters()}
 
     def step(parts: list[Tensor]) -> Tensor:
         return torch.stack([encoder(part).maps[-1].square().mean() for part in parts]).mean()

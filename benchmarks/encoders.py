@@ -2,10 +2,12 @@
 
 python benchmarks/encoders.py                       # published sizes, 512 to 1280 px and a 2:1 page
 python benchmarks/encoders.py --size nano --sides 256 512 --plot encoders.png
+python benchmarks/encoders.py --rounds 0                    # no times: a minute on any machine
 
 Forward passes of one image, interleaved over the encoders, medians of 3 rounds; activation memory
-is what autograd keeps for a backward, parameters left out. Sides are rounded up to what each
-encoder divides (tiles of 448, patches of 28); tokens are the cells of the last map.
+is what autograd keeps for a backward, parameters left out. It and FLOPs are counted on tensors
+without values. Sides are rounded up to what each encoder divides (tiles of 448, patches of 28);
+tokens are the cells of the last map.
 """
 
 from __future__ import annotations
@@ -15,10 +17,11 @@ import statistics
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import torch
 from throughput import DEVICE, saved_bytes
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.func import functional_call
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -51,50 +54,58 @@ def image_for(encoder: Backbone, height: int, width: int) -> torch.Tensor:
     return torch.randn(1, 3, *size, device=DEVICE)
 
 
+def count(encoder: Backbone, height: int, width: int) -> dict[str, float]:
+    """Size of the image, tokens, FLOPs, and bytes that autograd keeps."""
+    mode = FakeTensorMode()
+    fake = {n: mode.from_tensor(p) for n, p in encoder.state_dict(keep_vars=True).items()}
+    own = {tensor.untyped_storage()._cdata for tensor in fake.values()}
+    with mode:
+        image = image_for(encoder, height, width)
+
+        def run() -> torch.Tensor:
+            return functional_call(encoder, fake, image).maps[-1]
+
+        kept = saved_bytes(lambda: run().square().mean(), own, backward=False)
+        # The fused attention of a CPU would not be counted.
+        with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+            cells = run()
+    tokens, (high, wide) = cells.shape[2:].numel(), image.shape[2:]
+    flops = counter.get_total_flops()
+    return {"tokens": tokens, "flops": flops, "bytes": kept, "height": high, "width": wide}
+
+
 def measure(
     encoders: dict[str, Backbone], height: int, width: int, rounds: int
 ) -> dict[str, dict[str, float]]:
-    """Tokens, FLOPs, bytes that autograd keeps, and seconds of each encoder."""
-    images = {name: image_for(encoder, height, width) for name, encoder in encoders.items()}
+    """What `count` says of each encoder, and its seconds where there are rounds."""
+    found = {name: count(encoder, height, width) for name, encoder in encoders.items()}
     times: dict[str, list[float]] = {name: [] for name in encoders}
-    found: dict[str, dict[str, float]] = {}
-    for name, encoder in encoders.items():
-        own = {p.untyped_storage().data_ptr() for p in encoder.parameters()}
-
-        def step(encoder: Any = encoder, image: torch.Tensor = images[name]) -> torch.Tensor:
-            return encoder(image).maps[-1].square().mean()
-
-        kept = saved_bytes(step, own, backward=False)
-        # The fused attention of a CPU would not be counted.
-        with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
-            cells = encoder(images[name]).maps[-1]
-        tokens = cells.shape[2] * cells.shape[3]
-        high, wide = images[name].shape[2:]
-        found[name] = {"tokens": tokens, "flops": counter.get_total_flops(), "bytes": kept}
-        found[name] |= {"height": high, "width": wide}
-    for _ in range(rounds + 1):
+    for _ in range(rounds + 1 if rounds else 0):
         for name, encoder in encoders.items():
+            image = image_for(encoder, height, width)
             start = time.perf_counter()
             with torch.no_grad():
-                encoder(images[name])
+                encoder(image)
             if DEVICE.type == "cuda":
                 torch.cuda.synchronize()
             times[name].append(time.perf_counter() - start)
     for name, seconds in times.items():
-        found[name]["seconds"] = statistics.median(seconds[1:])
+        found[name]["seconds"] = statistics.median(seconds[1:] or [float("nan")])
     return found
 
 
 def draw(found: dict[tuple[int, int], dict[str, dict[str, float]]], out: Path) -> None:
-    """Time and memory against pixels, square pages alone."""
+    """Time, FLOPs and memory against pixels, square pages alone."""
     panels: dict[str, dict[str, list[tuple[float, float]]]] = {}
     for (height, width), encoders in found.items():
         for name, one in encoders.items() if height == width else ():
             point = one["height"] * one["width"] / 1e6
-            for title, value in (
-                ("seconds, forward", one["seconds"]),
-                ("GiB kept for the backward", one["bytes"] / 2**30),
-            ):
+            shown = {
+                "seconds, forward": one["seconds"],
+                "TFLOP, forward": one["flops"] / 1e12,
+                "GiB kept for the backward": one["bytes"] / 2**30,
+            }
+            for title, value in shown.items() if one["seconds"] > 0 else list(shown.items())[1:]:
                 panels.setdefault(title, {}).setdefault(name, []).append((point, value))
     draw_panels(panels, "million pixels", out, {})
 
@@ -105,7 +116,7 @@ def main() -> None:
     )
     parser.add_argument("--size", choices=list(SIZES), default="published")
     parser.add_argument("--sides", type=int, nargs="+", default=[512, 640, 1024, 1280])
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=3, help="0 leaves times out")
     parser.add_argument("--plot", type=Path, help="PNG of time and memory against pixels")
     args = parser.parse_args()
     torch.manual_seed(0)
@@ -120,7 +131,8 @@ def main() -> None:
         for name, one in found[height, width].items():
             millions = sum(p.numel() for p in encoders[name].parameters()) / 1e6
             numbers = f"{millions:.1f} | {one['tokens']} | {one['flops'] / 1e9:.1f}"
-            numbers += f" | {one['bytes'] / 2**30:.2f} | {one['seconds']:.2f}"
+            numbers += f" | {one['bytes'] / 2**30:.2f}"
+            numbers += f" | {one['seconds']:.2f}" if args.rounds else " | not timed"
             page = f"{width} x {height}"
             if (one["height"], one["width"]) != (height, width):
                 page += f", as {one['width']} x {one['height']}"

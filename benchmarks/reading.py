@@ -35,7 +35,7 @@ from ocrpretrain.layers.word_decoder import WordDecoder
 def compare(name: str, model: Model, forms: dict[str, Form], rounds: int, train: bool) -> None:
     """Print the ratio of the median times, its bound, and of training that of activations."""
     times: dict[str, list[float]] = {form: [] for form in forms}
-    own = {parameter.untyped_storage().data_ptr() for parameter in model.parameters}
+    own = {parameter.untyped_storage()._cdata for parameter in model.parameters}
     flops, saved, values = {}, {}, {}
     for parameter in model.parameters:  # the counter's hooks stumble over them without gradients
         parameter.requires_grad_(train)

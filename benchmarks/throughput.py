@@ -138,7 +138,7 @@ def compare(name: str, forms: dict[str, Step], parameters: list[nn.Parameter], r
     times: dict[str, list[float]] = {form: [] for form in forms}
     values: dict[str, float] = {}
     flops, saved = {}, {}
-    own = {parameter.untyped_storage().data_ptr() for parameter in parameters}
+    own = {parameter.untyped_storage()._cdata for parameter in parameters}
     for form, step in forms.items():
         with FlopCounterMode(display=False) as counter:
             saved[form] = saved_bytes(step, own)
@@ -168,8 +168,8 @@ def saved_bytes(step: Step, own: set[int], backward: bool = True) -> int:
 
     def pack(tensor: Tensor) -> Tensor:
         storage = tensor.untyped_storage()
-        if storage.data_ptr() not in own:
-            seen[storage.data_ptr()] = storage.nbytes()
+        if storage._cdata not in own:  # an address that tensors without values have, too
+            seen[storage._cdata] = storage.nbytes()
         return tensor.detach()
 
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
