@@ -29,6 +29,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from ocrpretrain.backbones import DeepEncoder
+from ocrpretrain.layers import sam_vit
 from ocrpretrain.layers.relative_attention import relative_terms, resize_table
 from ocrpretrain.layers.sam_vit import SAMAttention
 
@@ -54,13 +55,14 @@ def official_attention(self: SAMAttention, x_BhwC: Tensor) -> Tensor:
 
 @contextmanager
 def official() -> Iterator[None]:
-    """Inside, SAM's attention is the official one."""
-    ours = SAMAttention.forward
+    """Inside, SAM's attention is the official one, and GELU's input and output are kept."""
+    ours = SAMAttention.forward, sam_vit.gelu_linear
     SAMAttention.forward = official_attention
+    sam_vit.gelu_linear = lambda x, linear: linear(F.gelu(x))
     try:
         yield
     finally:
-        SAMAttention.forward = ours
+        SAMAttention.forward, sam_vit.gelu_linear = ours
 
 
 def forms(

@@ -84,7 +84,24 @@ class SAMBlock(nn.Module):
 
     def forward(self, x_BhwC: Tensor) -> Tensor:
         x_BhwC = x_BhwC + self.attn(self.norm1(x_BhwC))
-        return x_BhwC + self.mlp["lin2"](F.gelu(self.mlp["lin1"](self.norm2(x_BhwC))))
+        return x_BhwC + gelu_linear(self.mlp["lin1"](self.norm2(x_BhwC)), self.mlp["lin2"])
+
+
+def gelu_linear(x: Tensor, linear: nn.Module) -> Tensor:
+    """`linear(gelu(x))`, which keeps x alone for the backward, and not GELU's output beside it."""
+    active = F.gelu(x)
+    if not active.requires_grad or torch.compiler.is_compiling():  # a compiler sees to it itself
+        return linear(active)
+    place = active.untyped_storage()._cdata
+
+    def pack(tensor: Tensor) -> Tensor | torch.Size:
+        return tensor.shape if tensor.untyped_storage()._cdata == place else tensor
+
+    def unpack(kept: Tensor | torch.Size) -> Tensor:
+        return kept if isinstance(kept, Tensor) else F.gelu(x.detach()).reshape(kept)
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, unpack):
+        return linear(active)
 
 
 class ChannelNorm(nn.LayerNorm):
