@@ -2,7 +2,7 @@
 
 python benchmarks/encoders.py                       # published sizes, 512 to 1280 px and a 2:1 page
 python benchmarks/encoders.py --size nano --sides 256 512 --plot encoders.png
-python benchmarks/encoders.py --rounds 0                    # no times: a minute on any machine
+python benchmarks/encoders.py --rounds 0                    # no times: 5 minutes of one core
 
 Forward passes of one image, interleaved over the encoders, medians of 3 rounds; activation memory
 is what autograd keeps for a backward, parameters left out. It and FLOPs are counted on tensors
