@@ -58,6 +58,11 @@ def state_of(folder):
     return checkpoint["state_dict"], checkpoint
 
 
+def best_score(checkpoint):
+    (score,) = [x["best_model_score"] for x in checkpoint["callbacks"].values() if x.get("monitor")]
+    return score
+
+
 def assert_same(folder, expected):
     state, checkpoint = state_of(folder)
     wanted, whole = expected
@@ -107,6 +112,8 @@ def test_a_run_that_ends_inside_an_epoch_keeps_its_last_step(tmp_path):
         assert state_of(folder)[1]["images_seen"] == 32, name
         found = state_of(folder)[1]["ocrpretrain"]["metrics"]["val/score"]
         assert found == json.loads((folder / "run.json").read_text())["metrics"]["val/score"], name
+        best = torch.load(folder / "checkpoints" / "best.ckpt", weights_only=True)
+        assert best_score(state_of(folder)[1]) == best_score(best), name
         # The epoch's rest, and a third one.
         pretrain(CONFIG, whole, work_dir=folder, resume=True)
         assert state_of(folder)[1]["global_step"] == 18, name

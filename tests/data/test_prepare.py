@@ -72,14 +72,10 @@ def test_the_tool_draws_and_converts(tmp_path, monkeypatch, capsys):
 
 def test_what_a_config_trains_on_is_drawn_once(tmp_path, monkeypatch, capsys):
     config = str(EXTERNAL / "my_config.py")
-    assert (
-        run(monkeypatch, "prepare_data", "shards", config, str(tmp_path / "set"), "--images", "5")
-        == 0
-    )
-    drawn, source = (
-        Folder(tmp_path / "set"),
-        SyntheticScenes(5, size=(64, 64), words=(1, 2), letter_height=(0.2, 0.4)),
-    )
+    five = ("shards", config, str(tmp_path / "set"), "--images", "5")
+    assert run(monkeypatch, "prepare_data", *five) == 0
+    drawn = Folder(tmp_path / "set")
+    source = SyntheticScenes(5, size=(64, 64), words=(1, 2), letter_height=(0.2, 0.4))
     texts = [[word.text for word in source.read(place).words] for place in range(5)]
     assert [[word.text for word in item.words] for item in drawn] == texts
     assert run(monkeypatch, "prepare_data", "folder", config, str(tmp_path / "epoch")) == 0
