@@ -1,4 +1,4 @@
-"""GELU's output is not kept, and nothing else changes."""
+"""The fast forms of SAM's encoder change no number: GELU's output not kept, few images at once."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch.multiprocessing.reductions import StorageWeakRef
 
-from ocrpretrain.layers.sam_vit import gelu_linear
+from ocrpretrain.layers import sam_vit
+from ocrpretrain.layers.sam_vit import SAMViT, gelu_linear
 
 
 @pytest.mark.parametrize("narrow", [False, True])
@@ -42,3 +43,18 @@ def test_gelu_linear_of_frozen_parts():
     x.requires_grad_()
     ours = torch.autograd.grad(gelu_linear(x, last).sum(), x)
     assert torch.equal(*ours, *torch.autograd.grad(last(F.gelu(x)).sum(), x))
+
+
+def test_a_cpu_takes_few_images_at_once_and_batch_norm_all(monkeypatch):
+    torch.manual_seed(0)
+    size = {"width": 16, "depth": 2, "heads": 2, "global_blocks": (1,), "window": 3, "grid": 4}
+    encoder, images = SAMViT(**size, stem="conv"), torch.randn(5, 3, 64, 80)
+    for parameter in encoder.parameters():
+        torch.nn.init.normal_(parameter, std=0.1)
+    plain, counts = encoder(images), []
+    encoder.blocks[0].register_forward_pre_hook(lambda _, x: counts.append(len(x[0])))
+    monkeypatch.setattr(sam_vit, "AT_ONCE", 2 * 4 * 5 * 16 + 1)
+    with torch.no_grad():
+        assert torch.allclose(encoder(images), plain, atol=1e-5)
+    encoder(images)
+    assert counts == [2, 2, 1, 5]
