@@ -25,7 +25,7 @@ from ocrpretrain.errors import ConfigError
 from ocrpretrain.loggers import log_file
 from ocrpretrain.module import PretrainModule
 from ocrpretrain.optim import build_optimizer
-from ocrpretrain.runs import check_folder, keep_curve, newest_checkpoint
+from ocrpretrain.runs import check_folder, keep_curve
 from ocrpretrain.signature import resolve
 from ocrpretrain.weights.format import after, initialise
 
@@ -59,8 +59,7 @@ def pretrain(
     """
     cfg = load(config, overrides)
     folder = Path(work_dir or cfg.get("work_dir") or Path("work_dirs") / Path(config).stem)
-    if not dry_run:
-        check_folder(folder, resume, overwrite, cfg["trainer"])
+    last = None if dry_run else check_folder(folder, resume, overwrite, cfg["trainer"])
     _quiet()
     share_cores(cfg["data"].get("num_workers", 0))
     L.seed_everything(cfg.get("seed", 0), workers=True, verbose=False)
@@ -94,7 +93,6 @@ def pretrain(
         callbacks=[*_callbacks(folder, module.head.monitor), cost, record, *_extra_callbacks(cfg)],
         default_root_dir=folder,
     )
-    last = newest_checkpoint(folder) if resume else None
     print(f"resuming from {last}" if last else f"starting a new run in {folder}")
     trainer.fit(module, data, ckpt_path=last, weights_only=True)
     if len(loggers) > 1 and trainer.is_global_zero:

@@ -5,21 +5,30 @@ from __future__ import annotations
 import json
 import pickle
 from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import torch
+from lightning.pytorch.callbacks import Timer
 
 from ocrpretrain.errors import ConfigError
 
 
-def check_folder(folder: Path, resume: bool, overwrite: bool, trainer: Mapping[str, Any]) -> None:
+def check_folder(
+    folder: Path, resume: bool, overwrite: bool, trainer: Mapping[str, Any]
+) -> Path | None:
     """Refuse to mix two runs; clear what `overwrite` replaces.
 
+    Returns:
+        The checkpoint that `resume` goes on from, if there is one.
+
     Raises:
-        ConfigError: the folder holds a run, and nobody said what is to become of it.
+        ConfigError: the folder holds a run, and nobody said what is to become of it; or it is as
+            long already as the trainer's steps or time allow.
     """
     record = folder / "run.json"
+    last = newest_checkpoint(folder) if resume else None
     if record.exists() and not overwrite:
         before = json.loads(record.read_text("utf-8"))["config"]["trainer"]
         lengths = ("max_epochs", "max_steps", "max_time")
@@ -29,6 +38,8 @@ def check_folder(folder: Path, resume: bool, overwrite: bool, trainer: Mapping[s
                 f"{folder}: holds a finished run; use another --work-dir, --overwrite to replace "
                 "it, or --resume with another trainer.max_epochs, max_steps or max_time to train on"
             )
+        if last is not None:
+            _check_length(last, trainer)
         record.unlink()
     checkpoints = list((folder / "checkpoints").glob("*.ckpt"))
     if checkpoints and not (resume or overwrite):
@@ -38,6 +49,21 @@ def check_folder(folder: Path, resume: bool, overwrite: bool, trainer: Mapping[s
     if overwrite:
         for file in (record, folder / "metrics.csv", *checkpoints):
             file.unlink(missing_ok=True)
+    return last
+
+
+def _check_length(last: Path, trainer: Mapping[str, Any]) -> None:
+    """Refuse a length that the run has already: Lightning would train nothing and end."""
+    content = torch.load(last, map_location="cpu", weights_only=True, mmap=True)
+    steps = trainer.get("max_steps", -1)
+    if 0 <= steps <= content["global_step"]:
+        raise ConfigError(f"trainer.max_steps: {last} has {content['global_step']} steps already")
+    if trainer.get("max_time"):
+        timer = Timer(trainer["max_time"])
+        timer.load_state_dict(content["callbacks"].get(timer.state_key, {}))
+        remaining, taken = timer.time_remaining(), timedelta(seconds=round(timer.time_elapsed()))
+        if remaining is not None and remaining <= 0:
+            raise ConfigError(f"trainer.max_time: {last} took {taken} already")
 
 
 def newest_checkpoint(folder: Path) -> Path | None:

@@ -19,6 +19,7 @@ from conftest import EXTERNAL, ROOT
 
 from ocrpretrain.callbacks.state import random_state, set_random_state
 from ocrpretrain.engine import pretrain
+from ocrpretrain.errors import ConfigError
 from ocrpretrain.runs import newest_checkpoint
 
 CONFIG = EXTERNAL / "my_config.py"
@@ -97,6 +98,21 @@ def test_breaks_in_the_middle_and_at_the_ends_of_epochs(tmp_path, whole, capsys)
     rows = [list(csv.DictReader(path.open())) for path in (tmp_path / "run").glob("metrics*.csv")]
     validated = {row["epoch"] for part in rows for row in part if row.get("val/score")}
     assert validated == {"0", "1", "2"}
+
+
+def test_a_length_that_the_run_has_already_is_refused(tmp_path):
+    timed = OPTIONS | {"callbacks": [], "trainer.max_time": "00:00:10:00"}
+    folder = pretrain(CONFIG, timed | {"trainer.max_epochs": 1}, work_dir=tmp_path / "run")
+    before = (folder / "run.json").read_bytes()
+    lengths = {
+        "max_steps: .*last.ckpt has 6 steps already": {"trainer.max_steps": 6},
+        "max_time: .*last.ckpt took 0:0.* already": {"trainer.max_time": {"microseconds": 1}},
+    }
+    for message, length in lengths.items():
+        with pytest.raises(ConfigError, match=message):
+            pretrain(CONFIG, timed | length, work_dir=folder, resume=True)
+    assert (folder / "run.json").read_bytes() == before
+    assert (folder / "metrics.csv").exists()
 
 
 @pytest.mark.slow
