@@ -18,6 +18,7 @@ def main() -> None:
     parser.add_argument("--batch-size", type=int, help="default: 64 words or 16 pages")
     parser.add_argument("--text", metavar="FILE", help="set this text on pages and read it back")
     parser.add_argument("--body", type=int, help="pixels of its type (as in training, or 20)")
+    parser.add_argument("--fonts", help="folder of fonts for --text (default: the packaged ones)")
     parser.add_argument("--lexicon", help="UTF-8 file, one label per line")
     parser.add_argument("--top", type=int, default=5, help="labels of the lexicon per image")
     args = parser.parse_args()
@@ -27,13 +28,15 @@ def main() -> None:
     no = [name for name in ("out", "upright", "half", "batch_size") if getattr(args, name)]
     if no and (args.lexicon or args.text):
         parser.error(f"--lexicon and --text take no --{', no --'.join(no)}")
+    if args.fonts and not args.text:
+        parser.error("--fonts is for --text")
     if args.text and (args.images or args.lexicon or args.save):
         parser.error("--text takes no images, no --lexicon and no --save")
     from ocrpretrain.reading import files
     from ocrpretrain.reading.round_trip import round_trip
 
     if args.text:
-        lines = round_trip(args.weights, args.text, args.body)
+        lines = round_trip(args.weights, args.text, args.body, args.fonts)
     elif args.lexicon:
         lines = files.rank(args.weights, args.lexicon, args.images, args.top, args.save)
     else:

@@ -36,7 +36,8 @@ class PageTokenizer:
         self.bos_id = _special(self.tokenizer, (*STARTS, *ENDS))
 
     def __len__(self) -> int:
-        return self.tokenizer.get_vocab_size()
+        """One more than the highest id: some files leave ids out."""
+        return max(self.tokenizer.get_vocab(with_added_tokens=True).values()) + 1
 
     def encode(self, text: str) -> list[int]:
         """Ids of a text and EOS.

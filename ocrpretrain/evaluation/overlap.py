@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from ocrpretrain.data.synthesis.texts import RUN, word_runs
 
+KEYS = ("overlap", "overlap_runs", "known_texts")
 
-def overlap(test: Iterable[str], training: Iterable[str], words: int = RUN) -> float:
-    """Share of the test texts' distinct runs of words that a training text has, 0 to 1."""
-    known: set[tuple[str, ...]] = set()
-    for text in training:
-        known |= word_runs(text.split(), words)
-    runs: set[tuple[str, ...]] = set()
-    for text in test:
-        runs |= word_runs(text.split(), words)
-    return len(runs & known) / len(runs) if runs else 0.0
+
+def overlap(test: Sequence[str], training: Sequence[str], words: int = RUN) -> dict[str, float]:
+    """What of test texts is in training texts.
+
+    Returns:
+        `overlap_runs`: how many distinct runs of words the test texts have; `overlap`: the share of
+        these that a training text has too, left out where there are none; `known_texts`: the share
+        of the test texts with a word that stand whole in a training text, case ignored.
+    """
+    known = {run for text in training for run in word_runs(text.split(), words)}
+    runs = {run for text in test for run in word_runs(text.split(), words)}
+    everything = "\n".join(map(_spaced, training))
+    whole = [_spaced(text) in everything for text in test if text.split()]
+    found = {"overlap_runs": len(runs), "known_texts": sum(whole) / max(1, len(whole))}
+    return {**found, "overlap": len(runs & known) / len(runs)} if runs else found
+
+
+def _spaced(text: str) -> str:
+    return f" {' '.join(text.lower().split())} "

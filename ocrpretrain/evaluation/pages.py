@@ -162,8 +162,8 @@ def by_ratio(answers: Sequence[PageAnswer], cells: int | None = None) -> list[di
 def table(record: Mapping[str, Any]) -> str:
     """A Markdown table of one record: its sets."""
     head = ["set", "pages", "text tokens", "vision tokens", "valid", "positions", "1-NED", "median"]
-    head += ["collapsed", "precision", "recall", "F", "text edit", "8-grams in training texts"]
-    head += ["pages/s"]
+    head += ["collapsed", "precision", "recall", "F", "text edit", "pages/s"]
+    head += ["8-grams in training texts", "whole texts"]
     lines = ["| " + " | ".join(head) + " |", "|" + " --- |" * len(head)]
     for name, one in record["sets"].items():
         cells = [name, str(one["pages"])]
@@ -171,9 +171,10 @@ def table(record: Mapping[str, Any]) -> str:
         cells += [f"{one[key]:.3f}" for key in ("one_minus_ned", "one_minus_ned_median")]
         cells += [f"{100 * one[key]:.1f} %" for key in ("collapsed", "precision", "recall", "f")]
         cells.append(f"{one['text_edit']:.3f}")
-        known = one["overlap"]
-        cells.append("–" if known is None else f"{100 * known:.2f} %")
         cells.append(f"{one['pages_per_second']:.1f}")
+        known = f"{100 * one['overlap']:.2f} % of " if "overlap" in one else ""
+        cells.append(known + str(one.get("overlap_runs", "–")))
+        cells.append(f"{100 * one['known_texts']:.1f} %" if "known_texts" in one else "–")
         lines.append("| " + " | ".join(cells) + " |")
     left_out = ", ".join(f"{number} {name}" for name, number in record["counts"].items())
     return "\n".join(lines) + (f"\n{left_out}" if left_out else "")

@@ -59,7 +59,10 @@ class MixtureOfExperts(nn.Module):
             nn.init.normal_(table, std=0.02)
 
     def forward(self, x_BSW: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, S, W) -> (B, S, W), and the balance loss: 1 where all experts have equal work."""
+        """(B, S, W) -> (B, S, W), and the balance loss: 1 where all experts have equal work.
+
+        All positions count in it, also those that only fill up shorter texts of a batch.
+        """
         with torch.autocast(x_BSW.device.type, enabled=False):  # near ties are many
             scores_BSE = F.linear(x_BSW.float(), self.router.float()).softmax(-1)
         weight_BSk, expert_BSk = scores_BSE.topk(self.top, sorted=False)

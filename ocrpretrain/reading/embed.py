@@ -14,11 +14,10 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from ocrpretrain.data.sources.base import AnnotatedImage
-from ocrpretrain.data.sources.files import FileStore
 from ocrpretrain.data.views import PageView, stack_images
 from ocrpretrain.environment import file_sha256
 from ocrpretrain.errors import ConfigError, DataError
-from ocrpretrain.reading.files import find_images
+from ocrpretrain.reading.files import find_images, open_picture
 from ocrpretrain.strides import sides
 from ocrpretrain.weights.build import load_backbone
 from ocrpretrain.weights.format import read_info
@@ -62,10 +61,12 @@ def embed(
     backbone, folder = load_backbone(weights).to(device), Path(out)
     for seen in view.sizes():
         by = sides(backbone.size_divisor)
-        if any(side % divisor for side, divisor in zip(seen, by, strict=True)):
+        if any(side < 1 or side % own for side, own in zip(seen, by, strict=True)):
             raise ConfigError(
                 f"--size, --mode: {seen} is not a multiple of {by}, as {weights} needs"
             )
+    if folder.is_file():
+        raise ConfigError(f"--out: {folder} is a file, not a folder")
     shown = [*view.size, view.resize, view.mode.tile if view.mode else 0]
     made = {"weights": file_sha256(Path(weights)), "view": shown, "half": half}
     paths = find_images(images)
@@ -79,7 +80,7 @@ def embed(
             _check_made(file, made)
             continue
         try:
-            image = FileStore(path.parent).read_image(path.name)
+            image = open_picture(path)
         except DataError as error:
             unreadable.append(str(error))
             continue

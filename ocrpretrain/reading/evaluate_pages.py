@@ -58,7 +58,7 @@ def evaluate_pages(
     scores = {
         name: {
             **summarize_answers(found),
-            "overlap": overlap((answer.truth for answer in found), known) if known else None,
+            **(overlap([answer.truth for answer in found], known) if known else {}),
             "pages_per_second": speed[name],
         }
         for name, found in answers.items()
@@ -86,5 +86,5 @@ def _known_texts(config: dict[str, Any]) -> list[str]:
     try:
         return list(training_texts(config))
     except (ConfigError, DataError) as error:
-        print(f"8-grams in training texts: not known ({error})")
+        print(f"what training texts have of test texts: not known ({error})")
         return []

@@ -9,6 +9,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ocrpretrain.config import resolve
 from ocrpretrain.data.sources.base import AnnotatedImage
 from ocrpretrain.data.sources.files import FileStore
@@ -24,7 +26,7 @@ from ocrpretrain.weights.format import read_info
 
 PathLike = str | os.PathLike[str]
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
-BEGINNING = '{"file": "'  # of a line of ours
+BEGINNING = b'{"file": "'  # of a line of ours
 
 
 def read(
@@ -130,11 +132,24 @@ def find_images(images: Sequence[PathLike]) -> list[Path]:
 def _open(paths: list[Path], unreadable: list[str]) -> Iterator[AnnotatedImage]:
     for path in paths:
         try:
-            image = FileStore(path.parent).read_image(path.name)
+            image = open_picture(path)
         except DataError as error:
             unreadable.append(str(error))
         else:
             yield AnnotatedImage(image, [], str(path))
+
+
+def open_picture(path: Path) -> np.ndarray:
+    """(H, W, 3) uint8.
+
+    Raises:
+        DataError: no picture, or a name that is no text, which no line could hold.
+    """
+    try:
+        str(path).encode("utf-8")
+    except UnicodeEncodeError:
+        raise DataError(f"{ascii(str(path))}: the name is not UTF-8") from None
+    return FileStore(path.parent).read_image(path.name)
 
 
 def _known(out: Path, reader: str) -> set[str]:
@@ -145,8 +160,10 @@ def _known(out: Path, reader: str) -> set[str]:
     """
     if not out.exists():
         return set()
+    if out.is_dir():
+        raise DataError(f"{out}: is a folder, not a file of JSON lines; see --out")
     try:
-        *lines, half = out.read_text("utf-8").split("\n")
+        *lines, half = out.read_bytes().split(b"\n")  # a letter may be cut, too
         rows = [json.loads(line) for line in lines]
         others = {row["reader"] for row in rows} - {reader}
         known = {row["file"] for row in rows}
@@ -157,7 +174,7 @@ def _known(out: Path, reader: str) -> set[str]:
     if others:
         raise DataError(f"{out} was written by other readers, {others}, not {reader}: see --out")
     if half:
-        out.write_text("".join(line + "\n" for line in lines), "utf-8")
+        out.write_bytes(b"".join(line + b"\n" for line in lines))
     return known
 
 
@@ -199,8 +216,7 @@ def _json(answer: Answer | PageAnswer, file: str, reader: str) -> str:
 
 
 def _draw(reader: WordFileReader, path: Path, out: Path) -> None:
-    image = FileStore(path.parent).read_image(path.name)
-    save_picture(reader.picture(AnnotatedImage(image, [], str(path))), out)
+    save_picture(reader.picture(AnnotatedImage(open_picture(path), [], str(path))), out)
 
 
 def _free(folder: Path, stem: str, drawn: set[Path]) -> Path:

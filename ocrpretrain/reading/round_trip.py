@@ -9,11 +9,14 @@ from pathlib import Path
 
 import numpy as np
 
+from ocrpretrain.config import build
+from ocrpretrain.data import SyntheticPages
 from ocrpretrain.data.sources.base import AnnotatedImage, Word
 from ocrpretrain.data.synthesis.fonts import load_fonts
 from ocrpretrain.data.synthesis.lettering import Face
 from ocrpretrain.data.synthesis.page import BODY
 from ocrpretrain.data.synthesis.typesetting import Page, break_lines
+from ocrpretrain.data.views import PageView
 from ocrpretrain.errors import CheckpointMismatchError, ConfigError, DataError
 from ocrpretrain.evaluation.pages import score_page
 from ocrpretrain.reading.page_sets import page_generators
@@ -26,14 +29,18 @@ NAMES = ("tokens", "cells")
 LEADING = 1.35  # of the size of the type
 
 
-def round_trip(weights: PathLike, file: PathLike, body: int | None = None) -> Iterator[str]:
+def round_trip(
+    weights: PathLike, file: PathLike, body: int | None = None, fonts: str | None = None
+) -> Iterator[str]:
     """Render a text, read it, and compare.
 
     Args:
         weights: a reader file of a head that reads pages.
         file: UTF-8 text.
         body: size of the type in pixels per em, on pages of the size that the reader sees; by
-            default the middle of what the reader was validated on, where that is known, else 20.
+            default the middle of what the reader was validated on, as it was shown, where that is
+            known, else 20.
+        fonts: folder of fonts, see `load_fonts`; by default the packaged ones.
 
     Yields:
         Lines to print: per page what was read, text tokens, vision tokens, 1-NED; and totals.
@@ -53,12 +60,12 @@ def round_trip(weights: PathLike, file: PathLike, body: int | None = None) -> It
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{file}: {error}") from None
     config = training_record(weights).get("config", {})
-    known = next(page_generators(config.get("data", {}).get("val")), {})
+    known = next(page_generators(config.get("data", {}).get("val")), None)
     if body is None:
-        body = round(math.sqrt(math.prod(known.get("body", (20, 20)))))
+        body = 20 if known is None else _shown_body(build(known), reader.view)
     if body < 1:
         raise ConfigError(f"--body: 1 or more, found {body}")
-    pages = list(render(text, reader.view.size, body, known.get("families")))
+    pages = list(render(text, reader.view.size, body, (known or {}).get("families"), fonts))
     answers = list(reader.read(pages))
     for answer in answers:
         ned = score_page(answer.text, answer.truth).one_minus_ned
@@ -74,7 +81,11 @@ def round_trip(weights: PathLike, file: PathLike, body: int | None = None) -> It
 
 
 def render(
-    text: str, size: tuple[int, int], body: int, families: Sequence[str] | None = None
+    text: str,
+    size: tuple[int, int],
+    body: int,
+    families: Sequence[str] | None = None,
+    folder: str | None = None,
 ) -> Iterator[AnnotatedImage]:
     """Pages of upright black type on white, line by line; an empty text is one blank page.
 
@@ -83,13 +94,14 @@ def render(
         size: height and width of a page.
         body: size of the type in pixels per em.
         families: of fonts, the first that draws the text counts; by default those of body text.
+        folder: of fonts, see `load_fonts`.
 
     Raises:
         DataError: no font draws the text, or a word that is wider than a page.
     """
     height, width = size
     margin = MARGIN * min(size)
-    fonts = load_fonts("".join(sorted(set(text) - set(" \t\r\n"))))
+    fonts = load_fonts("".join(sorted(set(text) - set(" \t\r\n"))), folder)
     upright = [font for font in fonts if "Italic" not in font.path.stem] or list(fonts)
     wanted = BODY if families is None else families
     font = next((font for font in upright if font.family in wanted), upright[0])
@@ -114,6 +126,12 @@ def render(
         yield AnnotatedImage(
             grey, [Word(m.text, m.polygon, order=i) for i, m in marks], f"page {start // fit + 1}"
         )
+
+
+def _shown_body(pages: SyntheticPages, view: PageView) -> int:
+    """The middle size of a generator's type, on its pages as a view shows them."""
+    scale = view.fitted(*pages.size)[0] / pages.size[0]
+    return max(1, round(scale * math.sqrt(math.prod(pages.body))))
 
 
 def _counts(tokens: int, cells: int) -> str:

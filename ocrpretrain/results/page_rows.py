@@ -10,6 +10,7 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
+from ocrpretrain.evaluation.overlap import KEYS
 from ocrpretrain.evaluation.pages import PageAnswer, by_ratio, score_page
 from ocrpretrain.results.detection_rows import spell
 from ocrpretrain.results.significance import seed_interval
@@ -37,7 +38,7 @@ COLUMNS = (
         "recall",
         "f",
         "text_edit",
-        "overlap",
+        *KEYS,
         "minutes",
         "note",
     ),
@@ -68,6 +69,8 @@ HEADINGS = {
     "one_minus_ned_median": "median 1-NED",
     "text_edit": "text edit distance",
     "overlap": "8-grams in training texts",
+    "overlap_runs": "of so many",
+    "known_texts": "whole texts in training texts",
     "minutes": "CPU minutes",
 }
 MEANS = ("tokens", "cells", "valid", "positions", "one_minus_ned_median", "collapsed", "text_edit")
@@ -165,7 +168,7 @@ def _row(path: PathLike, records: Sequence[dict[str, Any]], name: str) -> dict[s
         "high": high,
         "interval": "seeds" if several else "pages",
         **{key: mean(one[key] for one in found) for key in (*MEANS, *WORDS)},
-        "overlap": found[0]["overlap"],
+        **{key: found[0].get(key) for key in KEYS},
         "minutes": None if None in seconds else mean(seconds) / 60,
         "note": "" if seeds == len(records) else f"{len(records)} runs share {seeds} seeds",
     }

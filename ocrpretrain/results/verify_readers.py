@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from ocrpretrain.evaluation.overlap import KEYS
 from ocrpretrain.evaluation.pages import summarize_answers
 from ocrpretrain.evaluation.word_scores import Answer, score, summarize
 from ocrpretrain.evaluation.word_sets import flag
@@ -39,9 +40,7 @@ def page_problems(record: Mapping[str, Any], path: PathLike) -> list[str]:
     """As `word_problems`, of a reader of pages; speed and overlap cannot be recomputed."""
     answers = read_answers(path, record)
     shown = {
-        name: {
-            key: value for key, value in one.items() if key not in ("overlap", "pages_per_second")
-        }
+        name: {key: value for key, value in one.items() if key not in (*KEYS, "pages_per_second")}
         for name, one in record["sets"].items()
     }
     own = {name: summarize_answers(found) for name, found in answers.items()}

@@ -57,6 +57,10 @@ def test_mistakes(tmp_path):
     small.save(str(tmp_path / "words.json"))
     with pytest.raises(DataError, match="does not spell 'b'"):
         PageTokenizer(tmp_path / "words.json").encode("b")
+    Tokenizer(models.WordLevel({"a": 0, "</s>": 1, "b": 9}, unk_token="a")).save(
+        str(tmp_path / "holes.json")
+    )
+    assert len(PageTokenizer(tmp_path / "holes.json")) == 10
     Tokenizer(models.WordLevel({"a": 0}, unk_token="a")).save(str(tmp_path / "no_end.json"))
     with pytest.raises(ConfigError, match="has none of <eos>"):
         PageTokenizer(tmp_path / "no_end.json")

@@ -264,7 +264,7 @@ def test_modes_of_pages(mode, size, tiles):
     assert view.needs(900, 1700) == ((900, 1700) if tiles else (size, size))
 
 
-def test_what_is_given_of_a_page_is_not_in_its_image():
+def test_what_is_given_of_a_page_is_not_in_its_image(tmp_path):
     image = np.full((200, 300, 3), 250, np.uint8)
     words = page("the quick brown", "fox jumps", "over")
     for word in words:
@@ -284,6 +284,10 @@ def test_what_is_given_of_a_page_is_not_in_its_image():
     with pytest.raises(DataError, match="needs polygons"):
         bare = AnnotatedImage(image, [Word("the whole page")], "page")
         PageView((200, 300), optical_share=0.5)(bare, 0)
+    cv2.imwrite(str(tmp_path / "a.png"), image)
+    (tmp_path / "labels.jsonl").write_text('{"file": "a.png", "text": "the whole page"}')
+    with pytest.raises(DataError, match="needs polygons"):  # the border is its polygon
+        PageView((200, 300), optical_share=0.5)(Folder(tmp_path).read(0), 0)
 
 
 @pytest.mark.parametrize(

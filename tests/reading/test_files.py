@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 
+import numpy as np
 import pytest
+from PIL import Image
 from reader_files import HEADS, write_reader
 from test_tools import run
 
@@ -40,7 +43,8 @@ def test_a_run_that_was_killed_goes_on(reader_file, pictures, tmp_path):
     list(read(reader_file, [pictures], out))
     whole = out.read_text("utf-8")
     first = whole.index("\n") + 1
-    out.write_text(whole[: first + 20], "utf-8")  # half a line at the end
+    half = whole[: first + 20].encode() + "ļ".encode()[:1]  # half a line, half a letter
+    out.write_bytes(half)
     lines = list(read(reader_file, [pictures], out))
     rest = out.read_text("utf-8")
     assert rest[:first] == whole[:first]
@@ -61,6 +65,17 @@ def test_files_of_others_stay_as_they_are(reader_file, pictures, tmp_path, conte
     with pytest.raises(DataError, match="holds other things"):
         list(read(reader_file, [pictures], out))
     assert out.read_text("latin-1") == content
+
+
+def test_names_that_are_no_text_are_counted(reader_file, tmp_path):
+    name = os.fsdecode(b"caf\xe9.png")
+    for file in (name, "z.png"):
+        Image.fromarray(np.zeros((30, 60, 3), np.uint8)).save(tmp_path / file)
+    lines = list(read(reader_file, [tmp_path], tmp_path / "out.jsonl"))
+    assert "the name is not UTF-8" in lines[-2] and "1 words, " in lines[-1]
+    assert lines[-2].isascii() and "1 unreadable" in lines[-1]
+    with pytest.raises(DataError, match="is a folder"):
+        list(read(reader_file, [tmp_path], tmp_path))
 
 
 def test_new_folders_and_pictures_named_twice(reader_file, pictures, tmp_path):

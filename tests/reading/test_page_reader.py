@@ -12,6 +12,7 @@ from reader_files import PAGE_TEXT, PAGES, write_page_reader, write_reader
 from safetensors import safe_open
 from test_tools import run
 
+from ocrpretrain.config import build
 from ocrpretrain.data import Folder
 from ocrpretrain.data.synthesis.typesetting import Page
 from ocrpretrain.data.views import PageView
@@ -21,7 +22,7 @@ from ocrpretrain.reading.embed import embed
 from ocrpretrain.reading.evaluate_pages import evaluate_pages
 from ocrpretrain.reading.files import read
 from ocrpretrain.reading.page_sets import open_set
-from ocrpretrain.reading.round_trip import render, round_trip
+from ocrpretrain.reading.round_trip import _shown_body, render, round_trip
 from ocrpretrain.results.leaderboard import boards, markdown
 from ocrpretrain.results.verify import verify
 
@@ -74,6 +75,7 @@ def test_rows_of_pages(evaluated):
     assert blind["cells"] == blind["valid"] == blind["positions"] == 0 and blind["ratio"] is None
     assert page["ratio"] == pytest.approx(page["tokens"] / 16) and page["minutes"] == 1.5
     assert page["pages"] == 100 and page["overlap"] < 0.01
+    assert page["overlap_runs"] > 100 and 0 <= page["known_texts"] < 0.1
     assert "| small | natural | page |" in markdown(board)
 
 
@@ -194,7 +196,7 @@ def test_training_texts_that_are_not_here(tmp_path, capsys):
     record["config"]["data"]["train"] = {"type": "ocrpretrain.data.Folder", "path": "/none"}
     file.write_text(json.dumps(record))
     found = evaluate_pages(reader, ["letters"], tmp_path / "results.jsonl")
-    assert found["sets"]["letters"]["overlap"] is None
+    assert not {"overlap", "known_texts"} & found["sets"]["letters"].keys()
     assert "not known" in capsys.readouterr().out
     assert boards(tmp_path / "results.jsonl")[0].rows[0]["overlap"] is None
 
@@ -227,6 +229,8 @@ def test_a_text_goes_through_pages(reader, tmp_path, monkeypatch, capsys):
     with pytest.raises(ConfigError, match="--body: 1 or more, found 0"):
         list(round_trip(reader, text, 0))
     assert len(list(round_trip(reader, text))) > 2  # in the type of its validation pages
+    large = {**PAGES, "size": (128, 128), "body": (16, 36)}  # shown at half its size
+    assert _shown_body(build(large), PageView(64)) == 12
     (blank,) = render("", (64, 64), 12)
     assert not blank.words and blank.image.min() == 255
 
@@ -266,6 +270,11 @@ def test_tokens_of_an_encoder(reader, scans, tmp_path, monkeypatch, capsys):
             list(embed(reader, [scans], out, **options))
     with pytest.raises(ConfigError, match="not a multiple of"):
         list(embed(reader, [scans], tmp_path / "other", size=(60, 64)))
+    for size in ((0, 64), (-64, 64)):
+        with pytest.raises(ConfigError, match="not a multiple of"):
+            list(embed(reader, [scans], tmp_path / "other", size=size))
+    with pytest.raises(ConfigError, match="--out: .* is a file"):
+        list(embed(reader, [scans], reader))
     (scans / "broken.png").write_bytes(b"no picture")
     last = list(embed(reader, [scans], out, half=True))[-1]
     assert "0 pictures, 4 were there already, 1 unreadable" in last

@@ -11,6 +11,7 @@ from safetensors.torch import save_file
 from ocrpretrain import load_backbone
 from ocrpretrain.backbones import DeepEncoder
 from ocrpretrain.errors import CheckpointMismatchError, ConfigError
+from ocrpretrain.heads import CompressionHead
 from ocrpretrain.weights import foreign
 from ocrpretrain.weights.exchange import import_weights
 from ocrpretrain.weights.format import initialise, read_weights
@@ -38,7 +39,15 @@ def test_the_encoder_of_deepseek_ocr_is_all_that_is_read(tmp_path, monkeypatch):
     with torch.no_grad():
         fused = backbone(backbone.normalize(image)).maps[2].flatten(2).mT
     assert torch.allclose(fused, tensors["output/320/fused"], atol=1e-4)
-    assert {n for n in read_weights(out) if n.startswith("head.")} == {
+    names = {n for n in read_weights(out) if n.startswith("head.")}
+    module, decoder = torch.nn.Module(), {"width": 40, "layers": 1, "heads": 4, "hidden": 16}
+    module.backbone = backbone
+    module.head = CompressionHead(backbone.out_channels, backbone.strides, decoder=decoder)
+    left = initialise(module, [{"file": out, "only": ["backbone.", "head.page."]}])
+    assert left and all(name.startswith("head.decoder.") for name in left)
+    newline = tensors["weight/image_newline"]
+    assert torch.equal(module.head.page.image_newline, newline)
+    assert names == {
         "head.page.projector.weight", "head.page.projector.bias", "head.page.image_newline",
         "head.page.view_separator",
     }  # fmt: skip

@@ -79,7 +79,7 @@ def load_fonts(characters: str, folder: str | None = None) -> tuple[Font, ...]:
         what = f"; {nearest.name} lacks {lacking[nearest][:20]!r}" if nearest else ""
         raise DataError(
             f"none of {len(files)} fonts in {where} draws all characters of the texts{what}. Give "
-            "a folder of fonts that do (fonts=...), or take these characters out of the corpus"
+            "a folder of fonts that do (fonts=..., --fonts), or take these characters out"
         )
     return tuple(_inspect(file) for file in usable)
 
