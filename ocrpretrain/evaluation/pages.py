@@ -145,11 +145,13 @@ def summarize_answers(answers: Sequence[PageAnswer]) -> dict[str, float]:
 def by_ratio(answers: Sequence[PageAnswer], cells: int | None = None) -> list[dict[str, float]]:
     """Summaries of pages of similar compression ratio, with its mean, lowest ratios first.
 
+    Blank pages have nothing to compress, and who sees nothing reads them right: they are left out.
+
     Args:
         answers: of one set.
         cells: vision tokens in place of the reader's own, for a control that sees no image.
     """
-    found = []
+    found, answers = [], [answer for answer in answers if answer.truth.strip()]
     for low, high in zip(EDGES, EDGES[1:], strict=False):
         ratios = [answer.tokens / (cells or answer.cells or 1) for answer in answers]
         kept = [pair for pair in zip(answers, ratios, strict=True) if low <= pair[1] < high]

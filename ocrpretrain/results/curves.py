@@ -6,6 +6,7 @@ import csv
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from textwrap import fill
 
 from ocrpretrain.config import read
 from ocrpretrain.errors import DataError
@@ -140,7 +141,7 @@ def draw_panels(
         level = lines.get(title)
         if level is not None:
             axis.axhline(level, color="grey", linestyle=":", label="chance")
-        axis.set(title=title, xlabel=xlabel)
+        axis.set(title=fill(title, 50), xlabel=xlabel)
         axis.grid(alpha=0.3)
         axis.legend()
     figure.tight_layout()

@@ -75,7 +75,7 @@ def test_rows_of_pages(evaluated):
     assert blind["cells"] == blind["valid"] == blind["positions"] == 0 and blind["ratio"] is None
     assert page["ratio"] == pytest.approx(page["tokens"] / 16) and page["minutes"] == 1.5
     assert page["pages"] == 100 and page["overlap"] < 0.01
-    assert page["overlap_runs"] > 100 and 0 <= page["known_texts"] < 0.1
+    assert page["overlap_runs"] > 5 and 0 <= page["known_texts"] < 0.1
     assert "| small | natural | page |" in markdown(board)
 
 
@@ -86,7 +86,9 @@ def test_ratios_of_pages(evaluated):
     pages = {
         sees: sum(r["pages"] for r in rows if r["sees"] == sees) for sees in ("page", "nothing")
     }
-    assert pages == {"page": 200, "nothing": 100}
+    stored = json.loads(gzip.open(next((evaluated.parent / "per_image").iterdir())).read())
+    texts = sum(bool(PageAnswer(*row).truth) for row in stored["answers"]["natural"])
+    assert 0 < texts < 100 and pages == {"page": 2 * texts, "nothing": texts}
     ratios = {sees: [r["ratio"] for r in rows if r["sees"] == sees] for sees in ("page", "nothing")}
     assert ratios["page"] == ratios["nothing"] == sorted(ratios["page"])
     assert all(row["ratio"] == pytest.approx(row["tokens"] / 16) for row in rows)
@@ -228,7 +230,8 @@ def test_a_text_goes_through_pages(reader, tmp_path, monkeypatch, capsys):
         list(render("incomprehensibilities", (64, 64), 12))
     with pytest.raises(ConfigError, match="--body: 1 or more, found 0"):
         list(round_trip(reader, text, 0))
-    assert len(list(round_trip(reader, text))) > 2  # in the type of its validation pages
+    own = list(render(text.read_text(), (64, 64), 9))  # validation pages of 96 pixels, type of 13
+    assert len(list(round_trip(reader, text))) == len(own) + 1
     large = {**PAGES, "size": (128, 128), "body": (16, 36)}  # shown at half its size
     assert _shown_body(build(large), PageView(64)) == 12
     (blank,) = render("", (64, 64), 12)
