@@ -28,7 +28,7 @@ def check_folder(
             long already as the trainer's steps or time allow.
     """
     record = folder / "run.json"
-    last = newest_checkpoint(folder) if resume else None
+    last = newest_checkpoint(folder) if resume and not overwrite else None
     if record.exists() and not overwrite:
         before = json.loads(record.read_text("utf-8"))["config"]["trainer"]
         lengths = ("max_epochs", "max_steps", "max_time")
@@ -55,7 +55,7 @@ def check_folder(
 def _check_length(last: Path, trainer: Mapping[str, Any]) -> None:
     """Refuse a length that the run has already: Lightning would train nothing and end."""
     content = torch.load(last, map_location="cpu", weights_only=True, mmap=True)
-    steps = trainer.get("max_steps", -1)
+    steps = trainer.get("max_steps") or -1
     if 0 <= steps <= content["global_step"]:
         raise ConfigError(f"trainer.max_steps: {last} has {content['global_step']} steps already")
     if trainer.get("max_time"):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -26,6 +27,7 @@ from ocrpretrain.reading.record import training_record
 PathLike = str | os.PathLike[str]
 MARGIN = 0.06  # of a page's shorter side
 NAMES = ("tokens", "cells")
+SIZES = ("type", "length", "size", "body")  # of pages in a config
 LEADING = 1.35  # of the size of the type
 
 
@@ -62,7 +64,7 @@ def round_trip(
     config = training_record(weights).get("config", {})
     known = next(page_generators(config.get("data", {}).get("val")), None)
     if body is None:
-        body = 20 if known is None else _shown_body(build(known), reader.view)
+        body = 20 if known is None else _shown_body(known, reader.view)
     if body < 1:
         raise ConfigError(f"--body: 1 or more, found {body}")
     pages = list(render(text, reader.view.size, body, (known or {}).get("families"), fonts))
@@ -128,8 +130,10 @@ def render(
         )
 
 
-def _shown_body(pages: SyntheticPages, view: PageView) -> int:
+def _shown_body(spec: Mapping[str, Any], view: PageView) -> int:
     """The middle size of a generator's type, on its pages as a view shows them."""
+    # Its fonts and texts may be on another machine.
+    pages: SyntheticPages = build({key: spec[key] for key in SIZES if key in spec})
     scale = view.fitted(*pages.size)[0] / pages.size[0]
     return max(1, round(scale * math.sqrt(math.prod(pages.body))))
 
