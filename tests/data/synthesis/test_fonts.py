@@ -42,7 +42,7 @@ def test_fallback_font_passes_and_a_font_without_glyphs_does_not(tmp_path):
     with pytest.raises(DataError, match=r"none of 0 fonts in .* draws all characters"):
         load_fonts(ASCII, str(tmp_path))
     (tmp_path / "a.ttf").write_bytes((FOLDER / "DejaVuSans.ttf").read_bytes())
-    with pytest.raises(DataError, match=r"a\.ttf lacks '日'\. .*out of the corpus"):
+    with pytest.raises(DataError, match=r"a\.ttf lacks '日'\. .*--fonts.*characters out"):
         load_fonts(ASCII + "日", str(tmp_path))
 
 
