@@ -17,8 +17,8 @@ from ocrpretrain.layers.conv_stem import conv_stem
 from ocrpretrain.layers.positions import ResizedTables, resize_grid
 from ocrpretrain.layers.relative_attention import relative_attention, relative_terms, resize_table
 
-# Numbers of maps (4 MiB in float32) that a CPU takes at a time: a tenth faster than four published
-# pages at once.
+# Numbers of maps (4 MiB in float32) that a CPU takes at a time: up to a tenth faster than four
+# published pages at once.
 AT_ONCE = 2**20
 
 
