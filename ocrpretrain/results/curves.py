@@ -126,11 +126,14 @@ def draw_panels(
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     columns = min(2, len(panels))
     rows = -(-len(panels) // columns)
-    size = (5.5 * columns, 3.6 * rows)
-    figure, axes = pyplot.subplots(rows, columns, figsize=size, squeeze=False)
+    most = max(len(curves) for curves in panels.values())
+    size = (5.5 * columns, (3.6 + 0.12 * most) * rows)
+    layout = ConstrainedLayoutEngine(h_pad=0.12)
+    figure, axes = pyplot.subplots(rows, columns, figsize=size, squeeze=False, layout=layout)
     for axis in axes.flat[len(panels) :]:
         axis.axis("off")
     for axis, (title, curves) in zip(axes.flat, panels.items(), strict=False):
@@ -143,7 +146,8 @@ def draw_panels(
             axis.axhline(level, color="grey", linestyle=":", label="chance")
         axis.set(title=fill(title, 50), xlabel=xlabel)
         axis.grid(alpha=0.3)
-        axis.legend()
-    figure.tight_layout()
+        axis.locator_params(axis="x", nbins=6)
+        # Below the panel, where it hides no curve.
+        axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.18), ncols=2, fontsize="small")
     figure.savefig(out, dpi=110)
     pyplot.close(figure)
